@@ -1,0 +1,1 @@
+"""Tandem's brain. Arrows point one way: sip, durable_objects → store, runtime → contracts, domain."""
