@@ -1,0 +1,35 @@
+"""Which devices can be reached, and where: derived from registrations (spec 10, "POST /presence/event")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ContactChange(StrEnum):
+    ADDED = "added"
+    REFRESHED = "refreshed"
+    EXPIRED = "expired"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A contact of a device as one node holds it. `updated_at` orders reports; both times in epoch ms."""
+
+    device_id: str
+    node_id: str
+    contact: str
+    expires_at: int
+    updated_at: int
+    transport: str = "udp"
+    user_agent: str | None = None
+
+
+def apply(known: Contact | None, change: ContactChange, reported: Contact, now: int) -> Contact | None:
+    """The contact after a report, None when it is gone. A report older than what is known changes nothing."""
+    if known is not None and reported.updated_at < known.updated_at:
+        return known
+    if change in (ContactChange.EXPIRED, ContactChange.REMOVED) or reported.expires_at <= now:
+        return None
+    return reported
