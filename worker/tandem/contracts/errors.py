@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from tandem.contracts.base import BrainMessage
+
+M = TypeVar("M", bound=BaseModel)
 
 STATUS: Final = {
     "invalid_request": 400,
@@ -56,3 +60,14 @@ class ErrorReply(BrainMessage):
 def error_reply(error: TandemError, request_id: str | None) -> str:
     body = ErrorBody(code=error.code, message=error.message, field=error.field, request_id=request_id)
     return ErrorReply(error=body).wire()
+
+
+def parse(model: type[M], text: str) -> M:
+    """The message in `text`. Raises `TandemError` `invalid_request` that names the first wrong field."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        where = f"Field {field}: " if field else ""
+        raise TandemError("invalid_request", f"{where}{first['msg']}.", field or None) from None

@@ -34,7 +34,8 @@ class Disposition(StrEnum):
 class Call:
     """A live call and its record in one row. Times in epoch ms; `row_version` grows with every change.
 
-    `lost` marks an end that the brain concluded without a report (node lost, lease run out): it may be undone.
+    `lost` marks an end that the brain concluded without a report (node lost, not listed by it): it may be undone.
+    `listed_at` is when the newest snapshot that lists the call was taken.
     """
 
     call_id: str
@@ -42,6 +43,7 @@ class Call:
     from_tag: str
     cseq: str
     node_id: str
+    region: str
     from_num: str
     to_num: str
     start_ts: int
@@ -58,6 +60,7 @@ class Call:
     cac_refused_by: str | None = None
     lost: bool = False
     last_seq: int = -1
+    listed_at: int = 0
     row_version: int = 1
 
     @property
@@ -108,8 +111,8 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A node lists the call as live."""
+class Listed:
+    """A node lists the call as live in the snapshot that it took at `at`."""
 
     at: int
     answered: bool
@@ -117,13 +120,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The brain concludes that the call is gone: `cause` is `node_lost`, `not_on_node`, `lease_expired`."""
+    """The brain concludes that the call is gone: `cause` is `node_lost` or `not_on_node`."""
 
     at: int
     cause: str
 
 
-Event = Progressed | Answered | Ended | Refused | Seen | Lost
+Event = Progressed | Answered | Ended | Refused | Listed | Lost
 
 
 def step(call: Call, event: Event) -> Call:
@@ -137,8 +140,8 @@ def step(call: Call, event: Event) -> Call:
             return _ended(call, event)
         case Refused():
             return _refused(call, event)
-        case Seen():
-            return _seen(call, event)
+        case Listed():
+            return _listed(call, event)
         case Lost():
             return _lost(call, event)
 
@@ -199,16 +202,27 @@ def _refused(call: Call, event: Refused) -> Call:
     )
 
 
-def _seen(call: Call, event: Seen) -> Call:
+def _listed(call: Call, event: Listed) -> Call:
     if call.state is State.ENDED:
         return _reopened(call, event) if call.lost else call
+    listed = replace(call, listed_at=max(call.listed_at, event.at))
     if event.answered and call.state is State.RINGING:
-        return _answered(call, Answered(event.at, call.last_seq))
+        return _answered(listed, Answered(event.at, call.last_seq))
+    return renew(listed, event.at)
+
+
+def renew(call: Call, now: int) -> Call:
+    """The call with a fresh lease; its record does not change."""
     lease = ANSWERED_LEASE_MS if call.state is State.ANSWERED else UNANSWERED_LEASE_MS
-    return replace(call, lease_until=max(call.lease_until, event.at + lease))
+    return replace(call, lease_until=max(call.lease_until, now + lease))
 
 
-def _reopened(call: Call, event: Seen) -> Call:
+def recheck(call: Call, now: int) -> Call:
+    """The call with a short lease, because nobody can say yet."""
+    return replace(call, lease_until=now + RECHECK_MS)
+
+
+def _reopened(call: Call, event: Listed) -> Call:
     """`lost` was a suspicion: the call is up. Its record goes on from the same answer to its real end."""
     answer_ts = call.answer_ts if call.answer_ts is not None else (event.at if event.answered else None)
     return _changed(
@@ -220,6 +234,7 @@ def _reopened(call: Call, event: Seen) -> Call:
         hangup_cause=None,
         hangup_by=None,
         lost=False,
+        listed_at=event.at,
         lease_until=event.at + ANSWERED_LEASE_MS,
     )
 

@@ -44,7 +44,7 @@ class Target:
 class Directory(Protocol):
     """What routing asks of one account's configuration and reachability."""
 
-    def owns_domain(self, domain: str) -> bool: ...
+    def canonical_domain(self, domain: str) -> str | None: ...
     def extension(self, digits: str) -> Target | None: ...
     def user(self, user_id: str) -> User | None: ...
     def reachable_devices(self, user_id: str, now: int) -> Sequence[Device]: ...
@@ -94,7 +94,7 @@ def decide(directory: Directory, holdings: Holdings, call_id: str, caller: User,
         return Reject(403, "Forbidden", Disposition.REJECTED)
     dialled = parse_uri(ruri)
     target = None
-    if not dialled.domain or directory.owns_domain(dialled.domain):
+    if not dialled.domain or directory.canonical_domain(dialled.domain) is not None:
         target = directory.extension(dialled.user)
     if target is None:
         return NOT_FOUND

@@ -1,0 +1,158 @@
+"""PRESENCE: one object an account. Configuration, reachability and concurrency, seen at one instant."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tandem.contracts.auth import AuthRequest
+from tandem.contracts.cac import CacResetReply
+from tandem.contracts.errors import TandemError, error_reply, parse
+from tandem.contracts.events import EventAck, EventBatch
+from tandem.contracts.objects import NodeChanged, Origin, envelope
+from tandem.contracts.route import RouteRequest
+from tandem.runtime import DurableObject, make_env, now_ms, object_alarm, object_sql, random_bytes
+from tandem.runtime.log import log
+from tandem.runtime.wheel import Wheel
+from tandem.sip import auth, cac, presence, route
+from tandem.sip.book import Book
+from tandem.sip.reconcile import reconcile_nodes
+from tandem.sip.upkeep import Leases, Shipping, Sweep
+
+
+class Presence(DurableObject):
+    """Every method takes and returns texts (`tandem.contracts.objects`)."""
+
+    def __init__(self, ctx: Any, env: Any) -> None:
+        super().__init__(ctx, env)
+        self._bindings = make_env(env)
+        self._book = Book(object_sql(ctx), self._bindings.master_key)
+        self._shipping = Shipping(self._book, self._bindings)
+        self._sweep = Sweep(self._book, self._bindings, now_ms())
+        leases = Leases(self._book, self._bindings, self._shipping)
+        self._wheel = Wheel(object_alarm(ctx), (self._shipping, leases, self._sweep), lambda: random_bytes(1)[0] / 256)
+        self._wheel.arm(now_ms())
+        self._loaded = False
+        self._loading = asyncio.Lock()
+
+    async def auth(self, account_id: str, origin: str, text: str) -> str:
+        """`POST /auth`."""
+
+        def decide(sender: Origin, now: int) -> str:
+            self._wheel.nudge(self._sweep.due)
+            return auth.answer(self._book, parse(AuthRequest, text), sender.node_id, now).wire()
+
+        return await self._decide(account_id, origin, decide)
+
+    async def route(self, account_id: str, origin: str, text: str) -> str:
+        """`POST /route`."""
+
+        def decide(sender: Origin, now: int) -> str:
+            self._wheel.nudge(self._shipping.dirty(now))
+            return route.answer(self._book, parse(RouteRequest, text), sender.node_id, sender.region, now)
+
+        return await self._decide(account_id, origin, decide)
+
+    async def event(self, account_id: str, origin: str, text: str) -> str:
+        """`POST /presence/event`: those of the batch's events that are this account's."""
+
+        def decide(sender: Origin, now: int) -> str:
+            batch = parse(EventBatch, text)
+            for event in batch.events:
+                presence.apply(self._book, event, sender.node_id, now)
+            self._wheel.nudge(self._shipping.dirty(now))
+            return EventAck(acked=[event.event_id for event in batch.events]).wire()
+
+        return await self._decide(account_id, origin, decide)
+
+    async def cac(self, account_id: str) -> str:
+        """`GET /cac`."""
+        return await self._answer(account_id, lambda now: cac.view(self._book).wire())
+
+    async def cac_reset(self, account_id: str) -> str:
+        """`POST /cac/reset`: asks every node for its live dialogs, then rebuilds what is held from them."""
+        nodes: dict[str, str] = {}
+
+        async def ask() -> None:
+            nodes.update(await reconcile_nodes(self._book, self._bindings))
+
+        def rebuild(now: int) -> str:
+            cac.rebuild(self._book)
+            self._wheel.nudge(self._shipping.dirty(now))
+            view = cac.view(self._book)
+            return CacResetReply(
+                account_id=view.account_id, live_calls=view.live_calls, dimensions=view.dimensions, nodes=nodes
+            ).wire()
+
+        return await self._answer(account_id, rebuild, first=ask)
+
+    async def poke(self, account_id: str) -> str:
+        """The account's configuration changed: pulls it now."""
+
+        async def pull() -> None:
+            await self._book.replica.pull(self._bindings.control, account_id)
+
+        return await self._answer(account_id, lambda now: '{"ok":true}', first=pull)
+
+    async def node_changed(self, account_id: str, text: str) -> str:
+        """FLEET lost or found a node that has to do with this account."""
+
+        def decide(now: int) -> str:
+            change = parse(NodeChanged, text)
+            if change.change == "lost":
+                presence.node_lost(self._book, change.node_id, now)
+            else:
+                self._book.contacts.node_returned(change.node_id)
+            self._wheel.nudge(self._shipping.dirty(now))
+            return '{"ok":true}'
+
+        return await self._answer(account_id, decide)
+
+    async def alarm(self, info: Any = None) -> None:
+        await self._wheel.ring(now_ms)
+
+    async def _decide(self, account_id: str, origin: str, decide: Callable[[Origin, int], str]) -> str:
+        """A node's request: taken once by its request id, decided without an await."""
+        sender = Origin.decode(origin)
+
+        def once(now: int) -> str:
+            if not self._book.guards.first_request(sender.request_id, now):
+                raise TandemError("replayed_request", "This request was taken already; sign a retry anew.")
+            return decide(sender, now)
+
+        return await self._answer(account_id, once, sender.request_id)
+
+    async def _answer(
+        self,
+        account_id: str,
+        decide: Callable[[int], str],
+        request_id: str | None = None,
+        first: Callable[[], Awaitable[None]] | None = None,
+    ) -> str:
+        try:
+            if not self._loaded:
+                await self._load(account_id)
+            if first is not None:
+                await first()
+            return envelope(200, decide(now_ms()))
+        except TandemError as error:
+            return envelope(error.status, error_reply(error, request_id))
+        except Exception as error:
+            log("error", "decision_failed", account_id=account_id, error=f"{type(error).__name__}: {error}")
+            failure = TandemError("internal_error", "The brain failed to decide; the incident is in its log.")
+            return envelope(failure.status, error_reply(failure, request_id))
+
+    async def _load(self, account_id: str) -> None:
+        """On wake: brings the replica up to date. An old one serves while D1 is away, an empty one does not."""
+        async with self._loading:
+            if self._loaded:
+                return
+            try:
+                await self._book.replica.pull(self._bindings.control, account_id)
+            except Exception as error:
+                log("warning", "replica_pull_failed", account_id=account_id, error=type(error).__name__)
+                if self._book.replica.version == 0:
+                    raise TandemError("unavailable", "The account's configuration cannot be read; retry.") from error
+            self._book.belong_to(account_id)
+            self._loaded = True

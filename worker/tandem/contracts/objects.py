@@ -1,0 +1,58 @@
+"""What the Worker in front and the Durable Objects say to each other: texts in, a text out.
+
+The reply is `<status> <json>`, so that the Worker passes the JSON on without reading it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tandem.contracts.base import BrainMessage
+from tandem.contracts.events import AccountDigests
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The verified sender of a node's request."""
+
+    node_id: str
+    region: str
+    request_id: str
+
+    def encode(self) -> str:
+        return f"{self.node_id} {self.region} {self.request_id}"
+
+    @staticmethod
+    def decode(text: str) -> Origin:
+        return Origin(*text.split(" "))
+
+
+def envelope(status: int, text: str) -> str:
+    return f"{status} {text}"
+
+
+def open_envelope(text: str) -> tuple[int, str]:
+    return int(text[:3]), text[4:]
+
+
+class NodeChanged(BrainMessage):
+    """FLEET → PRESENCE: a node that has to do with the account was lost, or returned."""
+
+    account_id: str
+    node_id: str
+    change: Literal["lost", "returned"]
+
+
+class NodeStateQuery(BrainMessage):
+    """PRESENCE → FLEET, when leases ran out: what of this node?"""
+
+    node_id: str
+    account_id: str
+
+
+class NodeState(BrainMessage):
+    """`unknown`: FLEET has not heard of the node, or not for long enough to say."""
+
+    status: Literal["active", "lost", "unknown"]
+    digests: AccountDigests | None = None

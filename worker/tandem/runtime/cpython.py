@@ -1,0 +1,211 @@
+"""A stand-in for the platform on CPython: sqlite3 as a Durable Object's storage and as D1, a clock that tests set.
+
+The same shells run on it as on workerd; the contract tests in tests/contract pin both to the same behaviour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from tandem.runtime.ports import Counters, Env, Param, Request, Row, Statement
+
+T = TypeVar("T")
+counters = Counters()
+
+
+class Clock:
+    """Real time until a test sets `fixed` (epoch ms)."""
+
+    fixed: int | None = None
+
+
+clock = Clock()
+
+
+def now_ms() -> int:
+    return clock.fixed if clock.fixed is not None else time.time_ns() // 1_000_000
+
+
+def random_bytes(count: int) -> bytes:
+    return os.urandom(count)
+
+
+def heap_bytes() -> int:
+    return 0
+
+
+class SqliteSql:
+    """`Sql` over sqlite3."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        connection.isolation_level = None
+        self.connection = connection
+        self.statements = 0
+
+    def run(self, statement: str, *params: Param) -> int:
+        self.statements += 1
+        cursor = self.connection.execute(statement, params)
+        cursor.fetchall()
+        return max(cursor.rowcount, 0)
+
+    def json(self, statement: str, *params: Param) -> Any:
+        self.statements += 1
+        (text,) = self.connection.execute(statement, params).fetchone()
+        return json.loads(text)
+
+    def script(self, statements: str) -> None:
+        self.connection.executescript(statements)
+
+    def transaction(self, body: Callable[[], T]) -> T:
+        self.connection.execute("BEGIN")
+        try:
+            result = body()
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+        return result
+
+
+class SqliteDatabase:
+    """`Database` over sqlite3."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        connection.isolation_level = None
+        connection.row_factory = sqlite3.Row
+        self.connection = connection
+        self.available = True
+
+    async def batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        counters.d1_queries += 1
+        if not self.available:
+            raise ConnectionError("D1 is not available")
+        self.connection.execute("BEGIN")
+        try:
+            found = [
+                [dict(row) for row in self.connection.execute(statement, params).fetchall()]
+                for statement, params in statements
+            ]
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+        return found
+
+
+class MemoryAlarm:
+    """`Alarm` that tests read: `due` is epoch ms, None when it is not set."""
+
+    def __init__(self) -> None:
+        self.due: int | None = None
+
+    def at_latest(self, due_ms: int) -> None:
+        if self.due is None or due_ms < self.due:
+            self.due = due_ms
+
+    def rang(self) -> None:
+        self.due = None
+
+
+@dataclass
+class ObjectContext:
+    """A Durable Object's `ctx`: its storage outlives the object."""
+
+    connection: sqlite3.Connection = field(default_factory=lambda: sqlite3.connect(":memory:"))
+    alarm: MemoryAlarm = field(default_factory=MemoryAlarm)
+
+
+class DurableObject:
+    def __init__(self, ctx: Any, env: Any) -> None:
+        self.ctx = ctx
+        self.env = env
+
+
+class WorkerEntrypoint:
+    def __init__(self, ctx: Any, env: Any) -> None:
+        self.ctx = ctx
+        self.env = env
+
+
+def object_sql(ctx: ObjectContext) -> SqliteSql:
+    return SqliteSql(ctx.connection)
+
+
+def object_alarm(ctx: ObjectContext) -> MemoryAlarm:
+    return ctx.alarm
+
+
+class ObjectFactory(Protocol):
+    def __call__(self, ctx: Any, env: Any) -> Any: ...
+
+
+class LocalObjects:
+    """A namespace whose objects live in this process; `evict` forgets an object but keeps its storage."""
+
+    def __init__(self, factory: ObjectFactory) -> None:
+        self.factory = factory
+        self.env: Env | None = None
+        self.contexts: dict[str, ObjectContext] = {}
+        self.live: dict[str, Any] = {}
+
+    def get(self, name: str) -> Any:
+        if name not in self.live:
+            context = self.contexts.setdefault(name, ObjectContext())
+            self.live[name] = self.factory(context, self.env)
+        return self.live[name]
+
+    def evict(self, name: str) -> None:
+        self.live.pop(name, None)
+
+    async def call(self, name: str, method: str, *texts: str) -> str:
+        counters.object_hops += 1
+        text: str = await getattr(self.get(name), method)(*texts)
+        return text
+
+
+class MemoryQueue:
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    async def put(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def make_env(env: Env) -> Env:
+    return env
+
+
+def queue_texts(batch: Sequence[str]) -> list[str]:
+    return list(batch)
+
+
+async def read_request(request: Request, largest: int) -> Request:
+    return request
+
+
+def respond(status: int, text: str, retry_after_sec: int | None = None) -> tuple[int, str]:
+    return status, text
+
+
+Post = Callable[[str, str, dict[str, str], int], Awaitable[tuple[int, str]]]
+
+
+class Outside:
+    """Where `http_post` goes; a test puts its own function here."""
+
+    post: Post | None = None
+
+
+outside = Outside()
+
+
+async def http_post(url: str, body: str, headers: dict[str, str], timeout_ms: int) -> tuple[int, str]:
+    if outside.post is None:
+        raise ConnectionError(f"nothing listens at {url}")
+    return await outside.post(url, body, headers, timeout_ms)

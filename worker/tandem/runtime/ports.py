@@ -1,0 +1,100 @@
+"""What the brain needs of its platform, as types. `workerd.py` and `cpython.py` implement them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+Param = str | int | float | None
+Row = dict[str, Any]
+T = TypeVar("T")
+
+
+class Sql(Protocol):
+    """A Durable Object's own SQLite. Synchronous: reading it is reading state."""
+
+    def run(self, statement: str, *params: Param) -> int:
+        """Executes a statement that returns no rows; the number of rows written (index rows count too)."""
+        ...
+
+    def json(self, statement: str, *params: Param) -> Any:
+        """The decoded JSON of a statement that yields exactly one row with one text column named `j`."""
+        ...
+
+    def script(self, statements: str) -> None:
+        """Executes several statements without parameters."""
+        ...
+
+    def transaction(self, body: Callable[[], T]) -> T:
+        """Runs `body` atomically: an exception undoes its writes and goes on to the caller."""
+        ...
+
+
+Statement = tuple[str, Sequence[Param]]
+
+
+class Database(Protocol):
+    """D1: the relational source of truth. Reads see the primary."""
+
+    async def batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Executes all statements in one transaction; the rows of each."""
+        ...
+
+
+class Objects(Protocol):
+    """A namespace of Durable Objects."""
+
+    async def call(self, name: str, method: str, *texts: str) -> str:
+        """Calls `method` of the object `name`; texts in, text out."""
+        ...
+
+
+class Queue(Protocol):
+    async def put(self, text: str) -> None: ...
+
+
+class Alarm(Protocol):
+    """The single alarm of a Durable Object."""
+
+    def at_latest(self, due_ms: int) -> None:
+        """Sees to it that the alarm rings at `due_ms` or before."""
+        ...
+
+    def rang(self) -> None:
+        """To be called first thing when the alarm rings."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request; `header` looks up a name (lower case) and gives `""` when it is absent."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    target: str
+    header: Callable[[str], str]
+    body: str
+
+
+@dataclass(slots=True)
+class Counters:
+    """What this isolate did since it started; Durable Objects that share the isolate count here too."""
+
+    requests: int = 0
+    d1_queries: int = 0
+    object_hops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """The bindings of wrangler.toml, typed."""
+
+    control: Database
+    presence: Objects
+    fleet: Objects
+    pokes: Queue
+    master_key: str
+    version: str
+    extras: Mapping[str, str] = field(default_factory=dict)

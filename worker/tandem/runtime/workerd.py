@@ -1,0 +1,202 @@
+"""The platform on workerd. Raw JavaScript objects throughout: the SDK's wrappers cost more than the work (design 3)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import js
+from pyodide.ffi import create_once_callable, to_js
+from workers import DurableObject, WorkerEntrypoint
+
+from tandem.runtime.ports import Counters, Env, Param, Request, Row, Statement
+
+__all__ = ["DurableObject", "WorkerEntrypoint"]
+
+T = TypeVar("T")
+counters = Counters()
+
+
+def _raw(wrapped: Any) -> Any:
+    """The JavaScript object under one of the SDK's wrappers."""
+    for name in ("_binding", "_ctx", "_env"):
+        inner = getattr(wrapped, name, None)
+        if inner is not None:
+            return inner
+    return wrapped
+
+
+def _object(value: dict[str, Any]) -> Any:
+    return to_js(value, dict_converter=js.Object.fromEntries)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def random_bytes(count: int) -> bytes:
+    return os.urandom(count)
+
+
+def heap_bytes() -> int:
+    """Size of the WebAssembly memory."""
+    import pyodide_js
+
+    return int(pyodide_js._module.HEAP8.length)
+
+
+class ObjectSql:
+    """`Sql` over a Durable Object's raw SqlStorage. Every cursor is consumed: an unread one kills the object."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+        self._exec = storage.sql.exec
+
+    def run(self, statement: str, *params: Param) -> int:
+        return int(self._exec(statement, *params).rowsWritten)
+
+    def json(self, statement: str, *params: Param) -> Any:
+        return json.loads(self._exec(statement, *params).one().j)
+
+    def script(self, statements: str) -> None:
+        self._exec(statements)
+
+    def transaction(self, body: Callable[[], T]) -> T:
+        result: list[T] = []
+        self._storage.transactionSync(create_once_callable(lambda: result.append(body())))
+        return result[0]
+
+
+def object_sql(ctx: Any) -> ObjectSql:
+    return ObjectSql(_raw(_raw(ctx).storage))
+
+
+class ObjectAlarm:
+    """`Alarm` over storage.setAlarm; remembers what it armed, so that the common case costs nothing."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+        self._due: int | None = None
+
+    def at_latest(self, due_ms: int) -> None:
+        if self._due is None or due_ms < self._due:
+            self._due = due_ms
+            self._storage.setAlarm(due_ms)
+
+    def rang(self) -> None:
+        self._due = None
+
+
+def object_alarm(ctx: Any) -> ObjectAlarm:
+    return ObjectAlarm(_raw(_raw(ctx).storage))
+
+
+class ControlDatabase:
+    """`Database` over D1, always against the primary."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    async def batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        counters.d1_queries += 1
+        session = self._binding.withSession("first-primary")
+        prepared = [
+            session.prepare(statement).bind(*params) if params else session.prepare(statement)
+            for statement, params in statements
+        ]
+        results = await session.batch(to_js(prepared))
+        return [json.loads(js.JSON.stringify(result.results)) for result in results]
+
+
+class ObjectNamespace:
+    """`Objects` over a Durable Object namespace."""
+
+    def __init__(self, binding: Any) -> None:
+        self._by_name = binding.getByName
+
+    async def call(self, name: str, method: str, *texts: str) -> str:
+        counters.object_hops += 1
+        text: str = await getattr(self._by_name(name), method)(*texts)
+        return text
+
+
+class WorkerQueue:
+    """`Queue` over a queue binding; `sendBatch`, because Pyodide takes `send` for a generator's."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    async def put(self, text: str) -> None:
+        await self._binding.sendBatch(to_js([_object({"body": text, "contentType": "text"})]))
+
+
+_env: Env | None = None
+
+
+def make_env(env: Any) -> Env:
+    """The typed bindings; made once an isolate, since bindings do not change in it."""
+    global _env
+    if _env is None:
+        raw = _raw(env)
+        _env = Env(
+            control=ControlDatabase(raw.CONTROL),
+            presence=ObjectNamespace(raw.PRESENCE),
+            fleet=ObjectNamespace(raw.FLEET),
+            pokes=WorkerQueue(raw.CONFIG_POKES),
+            master_key=str(raw.MASTER_KEY),
+            version=str(getattr(raw, "TANDEM_VERSION", "")),
+        )
+    return _env
+
+
+def queue_texts(batch: Any) -> list[str]:
+    return [str(message.body) for message in _raw(batch).messages]
+
+
+async def read_request(request: Any, largest: int) -> Request:
+    """The request; one that announces more than `largest` bytes is not read, and its body is longer than that."""
+    raw = getattr(request, "js_object", request)
+    headers = raw.headers
+    target = "/" + raw.url.split("/", 3)[3]
+    path, _, query = target.partition("?")
+    announced = headers.get("content-length") or "0"
+    too_large = not announced.isdecimal() or int(announced) > largest
+    body = " " * (largest + 1) if too_large else await raw.text()
+
+    def header(name: str) -> str:
+        return headers.get(name) or ""
+
+    return Request(raw.method, path, dict(parse_qsl(query)) if query else {}, target, header, body)
+
+
+def _init(status: int, extra: dict[str, str] | None = None) -> Any:
+    headers = {"content-type": "application/json", "cache-control": "no-store", **(extra or {})}
+    return _object({"status": status, "headers": headers})
+
+
+_INITS: Final[dict[int, Any]] = {}
+
+
+def respond(status: int, text: str, retry_after_sec: int | None = None) -> Any:
+    if retry_after_sec is not None:
+        return js.Response.new(text, _init(status, {"retry-after": str(retry_after_sec)}))
+    if status not in _INITS:
+        _INITS[status] = _init(status)
+    return js.Response.new(text, _INITS[status])
+
+
+async def http_post(url: str, body: str, headers: dict[str, str], timeout_ms: int) -> tuple[int, str]:
+    """Status and text. Raises `ConnectionError` when there is no answer in time."""
+    options = {"method": "POST", "body": body, "headers": headers}
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            options["signal"] = js.AbortSignal.timeout(timeout_ms)
+            reply = await js.fetch(url, _object(options))
+            return int(reply.status), str(await reply.text())
+    except (TimeoutError, OSError, Exception) as error:
+        raise ConnectionError(f"no answer from {url}: {type(error).__name__}") from error

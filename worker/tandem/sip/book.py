@@ -1,0 +1,44 @@
+"""The account's book: all that its PresenceDO knows, over the object's own SQLite."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tandem.contracts.signature import derive_key
+from tandem.runtime import Sql
+from tandem.store.blocks import load
+from tandem.store.calls import Calls
+from tandem.store.contacts import Contacts
+from tandem.store.directory import SqlDirectory
+from tandem.store.guards import Guards
+from tandem.store.replica import Replica
+from tandem.store.snapshots import Snapshots
+
+_SQL: Final = load("live")
+_META: Final = load("replica")
+
+
+class Book:
+    def __init__(self, sql: Sql, master_key: str) -> None:
+        sql.script(_SQL["schema"])
+        self.sql = sql
+        found = sql.json(_META["get_meta"], "account_id")
+        self.account_id: str = found[0] if found else ""
+        self.nonce_key = derive_key(master_key, "nonce")
+        self.replica = Replica(sql)
+        self.directory = SqlDirectory(sql)
+        self.guards = Guards(sql)
+        self.contacts = Contacts(sql)
+        self.calls = Calls(sql)
+        self.snapshots = Snapshots(sql)
+
+    def belong_to(self, account_id: str) -> None:
+        """Remembers whose book this is: an alarm wakes the object without a name."""
+        if self.account_id != account_id:
+            self.sql.run(_META["set_meta"], "account_id", account_id)
+            self.account_id = account_id
+
+    def live_counts(self) -> tuple[int, int, int]:
+        """(contacts, live calls, records not yet in D1)."""
+        contacts, calls, unshipped = self.sql.json(_SQL["live_counts"])
+        return contacts, calls, unshipped

@@ -1,0 +1,111 @@
+"""`POST /presence/event`, applied inside the PresenceDO: registrations, dialogs, snapshots."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tandem.contracts.events import DialogEvent, DialogState, Event, RegisterEvent, SnapshotEvent
+from tandem.domain.cac import readmit
+from tandem.domain.calls import Answered, Call, Ended, Listed, Lost, Progressed, State, recheck, renew, step
+from tandem.domain.calls import Event as CallEvent
+from tandem.domain.reachability import ContactChange
+from tandem.domain.routing import User, wants_of
+from tandem.sip.book import Book
+from tandem.store.contacts import from_state
+from tandem.store.snapshots import Snapshot
+
+NOT_YET_LISTED_MS: Final = 5_000  # a decision so young may not have reached the node's list
+
+
+def apply(book: Book, event: Event, node_id: str, now: int) -> None:
+    """Applies one event of a node; a repeated event changes nothing."""
+    if not book.guards.first_event(event.event_id, now):
+        return
+    match event:
+        case RegisterEvent():
+            book.contacts.report(ContactChange(event.state), from_state(event, node_id, min(event.at, now)), now)
+        case DialogEvent():
+            _dialog(book, event, now)
+        case SnapshotEvent():
+            snapshot(book, event, node_id, now)
+
+
+def _dialog(book: Book, event: DialogEvent, now: int) -> None:
+    call = _find(book, event)
+    if call is not None:
+        at = max(min(event.at, now), call.start_ts)
+        _move(book, call, _step_of(event, at))
+
+
+def _step_of(event: DialogEvent, at: int) -> CallEvent:
+    match event.state:
+        case "start" | "early":
+            return Progressed(at, event.seq)
+        case "answer":
+            return Answered(at, event.seq)
+        case "end" | "failed":
+            mos = None if event.stats is None else event.stats.mos
+            return Ended(at, event.seq, event.cause, event.hung_up_by, mos)
+
+
+def _find(book: Book, named: DialogEvent | DialogState) -> Call | None:
+    if named.call_id is not None:
+        return book.calls.by_id(named.call_id)
+    if named.cseq is None:
+        return None
+    return book.calls.by_sip(named.sip_call_id, named.from_tag, named.cseq)
+
+
+def _move(book: Book, call: Call, event: CallEvent) -> None:
+    after = step(call, event)
+    if after is call:
+        return
+    if call.state is State.ENDED and after.state is not State.ENDED:
+        readmit(book.calls, call.call_id, wants_of(user_of(book, call.user_id), user_of(book, call.callee_user_id)))
+    book.calls.put(after)
+
+
+def user_of(book: Book, user_id: str | None) -> User | None:
+    return None if user_id is None else book.directory.user(user_id)
+
+
+def snapshot(book: Book, taken: SnapshotEvent, node_id: str, now: int) -> None:
+    """Brings the book in line with what is live on the node: ghosts end, survivors keep or get back their place."""
+    as_of = min(taken.as_of, now)
+    last = book.snapshots.get(node_id)
+    if last is not None and last.as_of > as_of:
+        return
+    listed: set[str] = set()
+    for dialog in taken.dialogs:
+        call = _find(book, dialog)
+        if call is not None and call.node_id == node_id:
+            listed.add(call.call_id)
+            _move(book, call, Listed(as_of, dialog.state == "answered"))
+    for call in book.calls.live_on(node_id):
+        if call.call_id not in listed and call.start_ts < as_of - NOT_YET_LISTED_MS:
+            _move(book, call, Lost(as_of, "not_on_node"))
+    book.contacts.replace_node(node_id, as_of, taken.contacts, now)
+    book.contacts.node_returned(node_id)
+    book.snapshots.put(node_id, Snapshot(taken.digests.dialogs, taken.digests.contacts, as_of))
+
+
+def node_lost(book: Book, node_id: str, now: int) -> None:
+    """Its contacts cannot be reached, its calls are taken for gone until it returns with them."""
+    book.contacts.node_lost(node_id, now)
+    for call in book.calls.live_on(node_id):
+        _move(book, call, Lost(now, "node_lost"))
+
+
+def lapse(book: Book, call: Call, node_status: str, dialogs: str | None, now: int) -> None:
+    """What becomes of a call whose lease ran out, by what FLEET knows of its node."""
+    if node_status == "lost":
+        _move(book, call, Lost(now, "node_lost"))
+        return
+    last = book.snapshots.get(call.node_id)
+    current = node_status == "active" and last is not None and last.dialogs == dialogs
+    if current and last is not None and call.listed_at >= last.as_of:
+        book.calls.put(renew(call, now))
+    elif current:
+        _move(book, call, Lost(now, "not_on_node"))
+    else:
+        book.calls.put(recheck(call, now))

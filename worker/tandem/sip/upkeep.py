@@ -1,0 +1,104 @@
+"""What a PresenceDO does by itself: ships records, checks leases, sweeps."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tandem.contracts.objects import NodeState, NodeStateQuery, open_envelope
+from tandem.domain.calls import Call
+from tandem.runtime import Env
+from tandem.runtime.log import log
+from tandem.sip.book import Book
+from tandem.sip.presence import lapse
+from tandem.store import records
+
+SHIP_WITHIN_MS: Final = 2_000
+SHIP_BATCH: Final = 50
+SWEEP_EVERY_MS: Final = 30_000
+KEEP_ENDED_MS: Final = 26 * 3_600_000
+
+
+class Shipping:
+    """Brings call records to D1 (at most 5 s after the change)."""
+
+    name = "shipping"
+
+    def __init__(self, book: Book, env: Env) -> None:
+        self._book = book
+        self._env = env
+        self._due: int | None = None
+        if book.calls.has_unshipped():
+            self._due = 0
+
+    def dirty(self, now: int) -> int:
+        """A call's record changed; when it will be shipped."""
+        if self._due is None:
+            self._due = now + SHIP_WITHIN_MS
+        return self._due
+
+    def next_due(self, now: int) -> int | None:
+        return self._due
+
+    async def run(self, now: int) -> None:
+        while calls := self._book.calls.unshipped(SHIP_BATCH):
+            await records.ship(self._env.control, self._book.account_id, calls)
+            for call in calls:
+                self._book.calls.shipped(call)
+        self._due = None
+
+
+class Leases:
+    """Asks FLEET about the node of every call whose lease ran out, before it lets go of the call."""
+
+    name = "leases"
+
+    def __init__(self, book: Book, env: Env, shipping: Shipping) -> None:
+        self._book = book
+        self._env = env
+        self._shipping = shipping
+
+    def next_due(self, now: int) -> int | None:
+        return self._book.calls.next_lapse()
+
+    async def run(self, now: int) -> None:
+        by_node: dict[tuple[str, str], list[Call]] = {}
+        for call in self._book.calls.lapsed(now):
+            by_node.setdefault((call.region, call.node_id), []).append(call)
+        for (region, node_id), calls in by_node.items():
+            state = await self._ask(region, node_id)
+            dialogs = None if state.digests is None else state.digests.dialogs
+            for call in calls:
+                current = self._book.calls.by_id(call.call_id)
+                if current is not None and current.lease_until <= now:
+                    lapse(self._book, current, state.status, dialogs, now)
+        self._shipping.dirty(now)
+
+    async def _ask(self, region: str, node_id: str) -> NodeState:
+        query = NodeStateQuery(node_id=node_id, account_id=self._book.account_id)
+        try:
+            status, text = open_envelope(await self._env.fleet.call(region, "node_state", query.wire()))
+        except Exception as error:
+            log("warning", "fleet_unreachable", account_id=self._book.account_id, error=type(error).__name__)
+            return NodeState(status="unknown")
+        return NodeState.model_validate_json(text) if status == 200 else NodeState(status="unknown")
+
+
+class Sweep:
+    """Every 30 s while anything is live: prunes what may be forgotten, pulls configuration that no poke told of."""
+
+    name = "sweep"
+
+    def __init__(self, book: Book, env: Env, now: int) -> None:
+        self._book = book
+        self._env = env
+        self.due = now + SWEEP_EVERY_MS
+
+    def next_due(self, now: int) -> int | None:
+        return self.due if any(self._book.live_counts()) else None
+
+    async def run(self, now: int) -> None:
+        self.due = now + SWEEP_EVERY_MS
+        self._book.guards.prune(now)
+        self._book.contacts.forget_expired(now)
+        self._book.calls.forget_before(now - KEEP_ENDED_MS)
+        await self._book.replica.pull(self._env.control, self._book.account_id)

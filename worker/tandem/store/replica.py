@@ -1,0 +1,82 @@
+"""The replica of an account's configuration in its PresenceDO (design section 3).
+
+D1's change log names what changed since a version; a page of it is read with the rows in one transaction and applied
+in one, so the replica is at every moment a state that D1 had, and converges to D1 whatever was missed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from tandem.runtime import Database, Row, Sql
+from tandem.store.blocks import load
+
+_SQL: Final = load("replica")
+TABLES: Final = ("account", "sip_domain", "sip_user", "sip_device", "extension")
+PAGE: Final = 500
+_FINGERPRINT: Final = hashlib.sha256(_SQL["schema"].encode()).hexdigest()
+
+
+class Replica:
+    """`version` is the version of the change log up to which this replica has everything."""
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+        if self._meta("replica_schema") != _FINGERPRINT:
+            sql.transaction(self._rebuild)
+        self.version = int(self._meta("config_version") or 0)
+        self._columns: dict[str, list[str]] = {table: sql.json(_SQL["columns"], table) for table in TABLES}
+
+    async def pull(self, control: Database, account_id: str) -> bool:
+        """Fetches and applies what is new; whether anything was. Safe to run at any time, in parallel too."""
+        moved = False
+        while True:
+            since = self.version
+            found = await control.batch(
+                [
+                    (_SQL["changes"], (account_id, since, PAGE)),
+                    *((self._changed_rows(table), (account_id, since, PAGE)) for table in TABLES),
+                ]
+            )
+            changes = found[0]
+            if self.version == since and changes:
+                rows = dict(zip(TABLES, found[1:], strict=True))
+                self._sql.transaction(lambda changes=changes, rows=rows: self._apply(changes, rows))  # type: ignore[misc]
+                self.version = int(changes[-1]["version"])
+                moved = True
+            if len(changes) < PAGE:
+                return moved
+
+    def _apply(self, changes: list[Row], rows: dict[str, list[Row]]) -> None:
+        for change in changes:
+            self._sql.run(_SQL["delete_row"].format(table=_known(change["table_name"])), change["row_id"])
+        for table in TABLES:
+            columns = self._columns[table]
+            marks = ", ".join("?" * len(columns))
+            insert = _SQL["insert_row"].format(table=table, columns=", ".join(columns), marks=marks)
+            for row in rows[table]:
+                self._sql.run(insert, *(row[column] for column in columns))
+        self._sql.run(_SQL["set_meta"], "config_version", changes[-1]["version"])
+
+    def _changed_rows(self, table: str) -> str:
+        columns = ", ".join(f"t.{column}" for column in self._columns[table])
+        owner = "id" if table == "account" else "account_id"
+        return _SQL["changed_rows"].format(columns=columns, table=table, owner=owner)
+
+    def _rebuild(self) -> None:
+        for statement in _SQL["schema"].split(";"):
+            if statement.strip():
+                self._sql.run(statement)
+        self._sql.run(_SQL["set_meta"], "replica_schema", _FINGERPRINT)
+        self._sql.run(_SQL["set_meta"], "config_version", 0)
+
+    def _meta(self, key: str) -> str | int | None:
+        found: list[str | int] = self._sql.json(_SQL["get_meta"], key)
+        return found[0] if found else None
+
+
+def _known(table: str) -> str:
+    if table not in TABLES:
+        raise ValueError(f"the change log names the table {table!r}, which no replica has")
+    return table
