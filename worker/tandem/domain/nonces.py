@@ -12,9 +12,10 @@ REPEAT_MS: Final = 32_000  # how long a phone may retransmit one request (RFC 32
 _MAC_DIGITS: Final = 32
 
 
-def make_nonce(key: bytes, now_ms: int, realm: str, node_id: str) -> str:
-    """Hex milliseconds, a dot, and 128 bits of HMAC-SHA256 over time, realm and node."""
-    stamp = f"{now_ms:x}"
+def make_nonce(key: bytes, now_ms: int, realm: str, node_id: str, salt: str) -> str:
+    """Hex milliseconds, `-`, a salt that tells apart the nonces of one millisecond, a dot, and 128 bits of HMAC-SHA256
+    over both, realm and node."""
+    stamp = f"{now_ms:x}-{salt}"
     return f"{stamp}.{_mac(key, stamp, realm, node_id)}"
 
 
@@ -22,7 +23,7 @@ def is_current(key: bytes, nonce: str, now_ms: int, realm: str, node_id: str) ->
     """Whether we made this nonce, for this realm and node, in the last 300 s."""
     stamp, _, mac = nonce.partition(".")
     try:
-        made_at = int(stamp, 16)
+        made_at = int(stamp.partition("-")[0], 16)
     except ValueError:
         return False
     if not hmac.compare_digest(mac.encode(), _mac(key, stamp, realm, node_id).encode()):

@@ -8,6 +8,7 @@ from tandem.contracts.auth import Challenge, DigestCredentials
 from tandem.contracts.errors import TandemError
 from tandem.domain.digest import NOBODY, Credentials, matches, split_username, well_formed
 from tandem.domain.nonces import NonceUse, Reuse, is_current, judge_reuse, make_nonce
+from tandem.runtime import random_bytes
 from tandem.sip.book import Book
 from tandem.store.directory import Registrant
 
@@ -26,7 +27,8 @@ class Asked:
 
 
 def challenge(nonce_key: bytes, realm: str, node_id: str, now: int, stale: bool = False) -> Challenge:
-    return Challenge(realm=realm, nonce=make_nonce(nonce_key, now, realm, node_id), stale=stale)
+    nonce = make_nonce(nonce_key, now, realm, node_id, random_bytes(6).hex())
+    return Challenge(realm=realm, nonce=nonce, stale=stale)
 
 
 def canonical_domain(book: Book, domain: str) -> str:
