@@ -53,7 +53,6 @@ subscribe("child_process", ({ process: child }) => {
   });
 });
 let started = false;
-for (const name of ["SIGTERM", "SIGINT"]) process.on(name, stop);
 
 const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = require("miniflare");
 const { config, worker } = readWorker();
@@ -74,6 +73,8 @@ try {
   fail(error.message);
 }
 started = true;
+// Miniflare's own handlers leave at once and take workerd down unasked.
+for (const name of ["SIGTERM", "SIGINT"]) process.removeAllListeners(name).on(name, stop);
 const control = given.control === undefined ? undefined : await serveControl(Number(given.control));
 const port = Number((await miniflare.unsafeGetDirectURL(config.name)).port);
 console.log(JSON.stringify({ ready: true, port, control, pid: process.pid, workerd_pid: workerd.pid }));
