@@ -1,0 +1,1 @@
+"""The node-agent: carries Kamailio's questions to the brain, and the brain's commands to the node. Decides nothing."""

@@ -1,0 +1,302 @@
+"""The decision lane: a question of Kamailio's becomes a signed request, the reply becomes the answer.
+
+Every question is on its own: a slow account delays no other. After the time-out the caller gets 503 with Retry-After,
+but the request is still listened to for a while: a call that the brain admitted too late is reported as failed, with
+its ids, so that it is released.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from pydantic import ValidationError
+
+from edge_node.agent import challenge, questions, rtjson, seam
+from edge_node.agent.brain import Brain, BrainError, Failure
+from edge_node.agent.live import Asked, Call, Live
+from edge_node.agent.log import Log
+from edge_node.agent.metrics import Metrics
+from edge_node.agent.netstring import TooLargeError
+from edge_node.agent.questions import RejectedError
+from edge_node.agent.retry import DECISION
+from edge_node.agent.seam import Question
+from tandem.contracts.auth import AuthReply, Challenge, ChallengeReply
+from tandem.contracts.route import Directive, RouteReply
+
+RETRY_AFTER_SEC: Final = 5
+# How long after the caller was refused the brain's late answer is still worth hearing.
+LATE_SEC: Final = 15.0
+# What a definite refusal of the brain's says to the phone; everything else is the platform's own trouble: 503.
+_REFUSALS: Final = {
+    "forbidden": (403, "Forbidden"),
+    "account_suspended": (403, "Forbidden"),
+    "unknown_domain": (404, "Not Found"),
+    "unknown_account": (404, "Not Found"),
+    "not_found": (404, "Not Found"),
+    "invalid_request": (400, "Bad Request"),
+    "too_large": (400, "Bad Request"),
+}
+
+
+class Sender(Protocol):
+    """The way back to Kamailio; `generation` names the connection."""
+
+    @property
+    def generation(self) -> int: ...
+    def send(self, payload: bytes) -> bool: ...
+
+
+class Aftermath(Protocol):
+    """What the node must hear of decisions."""
+
+    def learned(self, device_id: str, account_id: str, domain: str) -> None: ...
+    def not_executed(self, question: Question, call_id: str | None, account_id: str | None, cause: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`timeout` in seconds, from a question's arrival to its answer."""
+
+    timeout: float
+    questions: int
+    questions_per_domain: int
+
+
+@dataclass(slots=True)
+class _Pending:
+    question: Question
+    domain: str
+    generation: int
+    started: float
+    given_up: bool = False
+
+
+class Decisions:
+    def __init__(
+        self, node: str, brain: Brain, live: Live, aftermath: Aftermath, limits: Limits, metrics: Metrics, log: Log
+    ) -> None:
+        self._node = node
+        self._brain = brain
+        self._live = live
+        self._aftermath = aftermath
+        self._limits = limits
+        self._metrics = metrics
+        self._log = log
+        self._domains: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._clock = time.monotonic
+        self.draining = False
+        # Set once the brain has told the node's desired state: before that, the node takes no calls.
+        self.ready = asyncio.Event()
+
+    def ask(self, question: Question, kamailio: Sender) -> None:
+        """Never waits and never raises; the answer goes to `kamailio` when it is there."""
+        pending = _Pending(question, questions.domain_of(question), kamailio.generation, self._clock())
+        if question.ask == "route" and self.draining and not question.our_call_id:
+            self._answer(pending, kamailio, _unavailable(question, "Draining"), "draining")
+            return
+        if (
+            len(self._tasks) >= self._limits.questions
+            or self._domains[pending.domain] >= self._limits.questions_per_domain
+        ):
+            self._answer(pending, kamailio, _unavailable(question, "Too Busy"), "too_busy")
+            return
+        self._domains[pending.domain] += 1
+        task = asyncio.create_task(self._decide(pending, kamailio))
+        self._tasks.add(task)
+        self._metrics.in_flight.set(len(self._tasks))
+        task.add_done_callback(lambda done: self._forget(done, pending.domain))
+
+    async def close(self) -> None:
+        """Ends what is under way; the calls that the brain may have admitted are reported as not executed."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, task: asyncio.Task[None], domain: str) -> None:
+        self._tasks.discard(task)
+        self._metrics.in_flight.set(len(self._tasks))
+        self._domains[domain] -= 1
+        if self._domains[domain] <= 0:
+            del self._domains[domain]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("decision failed", error=repr(error))
+
+    async def _decide(self, pending: _Pending, kamailio: Sender) -> None:
+        question = pending.question
+        first_of_call = question.ask == "route" and not question.our_call_id
+        timer = asyncio.get_running_loop().call_later(self._limits.timeout, self._give_up, pending, kamailio)
+        if first_of_call:
+            asked = Asked(pending.domain, question.call_id, question.from_tag, question.cseq)
+            self._live.asked(question.tm, asked)
+        try:
+            if first_of_call and not self.ready.is_set():
+                async with asyncio.timeout(self._limits.timeout):
+                    await self.ready.wait()
+                if self.draining:
+                    self._answer(pending, kamailio, _unavailable(question, "Draining"), "draining")
+                    return
+            if question.ask == "auth":
+                await self._auth(pending, kamailio)
+            else:
+                await self._route(pending, kamailio)
+        except RejectedError as error:
+            self._answer(pending, kamailio, seam.reply(question.tm, error.code, error.reason), "rejected")
+        except BrainError as error:
+            self._failed(pending, kamailio, error, may_be_admitted=first_of_call)
+        except TimeoutError:
+            # Nothing was asked: the node waits for its hello.
+            if not pending.given_up:
+                self._give_up(pending, kamailio)
+        except asyncio.CancelledError:
+            if first_of_call:
+                self._aftermath.not_executed(question, None, None, "agent_stopped")
+            raise
+        except Exception:
+            self._answer(pending, kamailio, _unavailable(question, "Service Unavailable"), "error")
+            raise
+        finally:
+            timer.cancel()
+            self._live.answered(question.tm)
+
+    async def _auth(self, pending: _Pending, kamailio: Sender) -> None:
+        question = pending.question
+        reply = await self._exchange("/auth", questions.auth_request(question, self._node).wire(), pending)
+        if (wanted := _challenge(reply)) is not None:
+            self._challenge(pending, kamailio, wanted)
+            return
+        try:
+            verdict = AuthReply.model_validate(reply)
+        except ValidationError as error:
+            raise BrainError(Failure.SERVER, 200, "unreadable", "a verdict that cannot be read") from error
+        self._aftermath.learned(verdict.device_id, verdict.account_id, verdict.context.domain)
+        if question.method == "REGISTER":
+            expires = questions.granted_expires(question, verdict.context.expires)
+            answer = seam.save(question.tm, verdict.context.aor, verdict.account_id, verdict.device_id, expires)
+        else:
+            answer = seam.relay(question.tm, verdict.account_id, verdict.user_id)
+        self._answer(pending, kamailio, answer, "accepted")
+
+    async def _route(self, pending: _Pending, kamailio: Sender) -> None:
+        question = pending.question
+        reply = await self._exchange("/route", questions.route_request(question, self._node).wire(), pending)
+        if (wanted := _challenge(reply)) is not None:
+            self._challenge(pending, kamailio, wanted)
+            return
+        try:
+            directive = RouteReply.model_validate(reply).rtjson
+        except ValidationError as error:
+            raise BrainError(Failure.SERVER, 200, "unreadable", "a directive that cannot be read") from error
+        if directive.action == "reject":
+            self._answer(pending, kamailio, _rejection(question, directive), "refused")
+            return
+        self._execute(pending, kamailio, directive, reply["rtjson"])
+
+    def _execute(self, pending: _Pending, kamailio: Sender, directive: Directive, raw: dict[str, Any]) -> None:
+        question = pending.question
+        answer = seam.route(
+            question.tm,
+            directive.call_id,
+            directive.account_id,
+            directive.max_duration_sec,
+            rtjson.flags(directive.rtpengine),
+            rtjson.document(raw, directive),
+        )
+        if self._answer(pending, kamailio, answer, "routed"):
+            self._live.put_call(
+                Call(
+                    directive.call_id,
+                    directive.account_id,
+                    question.call_id,
+                    question.from_tag,
+                    question.cseq,
+                    "early",
+                    self._clock(),
+                )
+            )
+        else:
+            cause = "brain_timeout" if pending.given_up else "not_delivered"
+            self._aftermath.not_executed(question, directive.call_id, directive.account_id, cause)
+
+    async def _exchange(self, path: str, body: str, pending: _Pending) -> dict[str, Any]:
+        """One request, and exactly one more with the same body after a connection error. Raises `BrainError`."""
+        try:
+            reply = await self._brain.post(path, body, self._left(pending) + LATE_SEC)
+        except BrainError as error:
+            pause = DECISION.delay(0)
+            if error.failure is not Failure.CONNECTION or self._left(pending) <= pause:
+                raise
+            self._metrics.retries.inc()
+            await asyncio.sleep(pause)
+            reply = await self._brain.post(path, body, self._left(pending) + LATE_SEC)
+        try:
+            parsed = json.loads(reply)
+        except ValueError as error:
+            raise BrainError(Failure.SERVER, 200, "unreadable", "a reply that is not JSON") from error
+        if not isinstance(parsed, dict):
+            raise BrainError(Failure.SERVER, 200, "unreadable", "a reply that is not an object")
+        return parsed
+
+    def _left(self, pending: _Pending) -> float:
+        return max(0.0, pending.started + self._limits.timeout - self._clock())
+
+    def _challenge(self, pending: _Pending, kamailio: Sender, wanted: Challenge) -> None:
+        question = pending.question
+        code, reason = challenge.status_of(question.method)
+        lines = challenge.header_lines(wanted, question.method)
+        self._answer(pending, kamailio, seam.reply(question.tm, code, reason, lines), "challenged")
+
+    def _failed(self, pending: _Pending, kamailio: Sender, error: BrainError, *, may_be_admitted: bool) -> None:
+        question = pending.question
+        refusal = _REFUSALS.get(error.code) if error.failure is Failure.REFUSED else None
+        if refusal is not None:
+            self._answer(pending, kamailio, seam.reply(question.tm, *refusal), "refused")
+            return
+        self._log.warning("no decision", ask=question.ask, error=str(error), sip_call_id=question.call_id)
+        self._answer(pending, kamailio, _unavailable(question, "Service Unavailable"), str(error.failure))
+        if may_be_admitted and error.failure is not Failure.REFUSED:
+            self._aftermath.not_executed(question, None, None, "brain_timeout")
+
+    def _give_up(self, pending: _Pending, kamailio: Sender) -> None:
+        self._log.warning("brain timed out", ask=pending.question.ask, sip_call_id=pending.question.call_id)
+        self._answer(pending, kamailio, _unavailable(pending.question, "Service Unavailable"), "timeout")
+        pending.given_up = True
+
+    def _answer(self, pending: _Pending, kamailio: Sender, answer: bytes, result: str) -> bool:
+        """True when Kamailio gets it. A transaction has one answer, and it belongs to the connection that asked."""
+        if pending.given_up or pending.generation != kamailio.generation:
+            return False
+        try:
+            sent = kamailio.send(answer)
+        except TooLargeError as error:
+            self._log.error("answer too large", error=str(error), sip_call_id=pending.question.call_id)
+            kamailio.send(_unavailable(pending.question, "Service Unavailable"))
+            sent, result = False, "too_large"
+        self._metrics.questions.labels(pending.question.ask, result if sent else "undelivered").inc()
+        self._metrics.decision_seconds.labels(pending.question.ask).observe(self._clock() - pending.started)
+        return sent
+
+
+def _challenge(reply: dict[str, Any]) -> Challenge | None:
+    if reply.get("ok") is not False:
+        return None
+    try:
+        return ChallengeReply.model_validate(reply).challenge
+    except ValidationError as error:
+        raise BrainError(Failure.SERVER, 200, "unreadable", "a challenge that cannot be read") from error
+
+
+def _unavailable(question: Question, reason: str) -> bytes:
+    return seam.reply(question.tm, 503, reason, f"Retry-After: {RETRY_AFTER_SEC}\r\n")
+
+
+def _rejection(question: Question, directive: Directive) -> bytes:
+    headers = "" if directive.retry_after_sec is None else f"Retry-After: {directive.retry_after_sec}\r\n"
+    reason = (directive.reason or "Rejected").replace("\r", " ").replace("\n", " ")
+    return seam.reply(question.tm, directive.code or 480, reason, headers)

@@ -1,0 +1,143 @@
+"""Kamailio's JSON-RPC interface over HTTP on loopback: what is live, and the end of a call.
+
+Shapes as Kamailio 5.6 prints them: `dlg.list` (modules/dialog), `ul.dump` (modules/usrloc).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import aiohttp
+
+from edge_node.agent.live import Call
+from tandem.contracts.events import ContactState
+
+_TIMEOUT_SEC: Final = 5.0
+# dlg states of modules/dialog/dlg_hash.h: 3 and 4 are answered, 5 is over.
+_ANSWERED: Final = (3, 4)
+_ENDED: Final = 5
+_TRANSPORTS: Final = ("udp", "tcp", "tls", "ws", "wss")
+
+
+class KamailioError(Exception):
+    """Kamailio is not there, or does not understand."""
+
+
+class Rpc:
+    """JSON-RPC 2.0 by HTTP POST. Use as an asynchronous context manager."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Rpc:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SEC))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def call(self, method: str, *params: str | int) -> Any:
+        """The result. Raises `KamailioError`."""
+        assert self._session is not None, "used outside of its context"
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        try:
+            async with self._session.post(self._url, json=request) as response:
+                reply = await response.json(content_type=None)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise KamailioError(f"{method}: {error or type(error).__name__}") from error
+        if not isinstance(reply, dict) or "result" not in reply:
+            error_body = reply.get("error") if isinstance(reply, dict) else None
+            raise KamailioError(f"{method}: {error_body or 'not a JSON-RPC reply'}")
+        return reply["result"]
+
+
+class Kamailio:
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+
+    async def boot_id(self) -> str:
+        """Changes with every start of Kamailio: the second in which it started."""
+        uptime = await self._rpc.call("core.uptime")
+        return str(uptime.get("up_since", "")) if isinstance(uptime, dict) else ""
+
+    async def calls(self) -> list[Call]:
+        return list(read_dialogs(await self._rpc.call("dlg.list")))
+
+    async def contacts(self, now_ms: int) -> list[ContactState]:
+        """`now_ms` (epoch ms, the brain's clock) dates the seconds that Kamailio says are left."""
+        return list(read_contacts(await self._rpc.call("ul.dump"), now_ms))
+
+    async def end_call(self, handle: str) -> None:
+        """BYE both ways. Raises `KamailioError`, also for a dialog that is not there."""
+        entry, _, number = handle.partition(":")
+        await self._rpc.call("dlg.end_dlg", int(entry), int(number))
+
+
+def read_dialogs(result: Any) -> Iterator[Call]:
+    """The calls in a `dlg.list`: those whose variables carry our ids. The others are none of the platform's."""
+    for dialog in result if isinstance(result, list) else []:
+        if not isinstance(dialog, dict) or dialog.get("state") == _ENDED:
+            continue
+        variables = _merged(dialog.get("variables"))
+        call_id, account_id = variables.get("call"), variables.get("account")
+        if not call_id or not account_id:
+            continue
+        caller = dialog.get("caller")
+        caller = caller if isinstance(caller, dict) else {}
+        yield Call(
+            call_id=call_id,
+            account_id=account_id,
+            sip_call_id=str(dialog.get("call-id", "")),
+            from_tag=str(caller.get("tag", "")),
+            # Kamailio counts on with the dialog: the INVITE's own number is not to be had here.
+            cseq="",
+            state="answered" if dialog.get("state") in _ANSWERED else "early",
+            since=time.monotonic(),
+            handle=f"{dialog.get('h_entry')}:{dialog.get('h_id')}",
+        )
+
+
+def read_contacts(result: Any, now_ms: int) -> Iterator[ContactState]:
+    """The device contacts in a `ul.dump`; an AOR is `<device id>` or `<device id>@<domain>`."""
+    for info in _infos(result):
+        device_id = str(info.get("AoR", "")).partition("@")[0]
+        for holder in info.get("Contacts") or []:
+            contact = holder.get("Contact", holder) if isinstance(holder, dict) else {}
+            left = contact.get("Expires")
+            # "permanent", "deleted" and "expired" are words, not seconds.
+            if not isinstance(left, int) or left <= 0 or not device_id.startswith("dev_"):
+                continue
+            transport = str(contact.get("Socket", "")).partition(":")[0].lower()
+            yield ContactState(
+                device_id=device_id,
+                contact=str(contact.get("Address", ""))[:1024],
+                expires_at=now_ms + left * 1000,
+                transport=transport if transport in _TRANSPORTS else "udp",  # type: ignore[arg-type]
+                user_agent=_set(contact.get("User-Agent")),
+                path=_set(contact.get("Path")),
+            )
+
+
+def _infos(result: Any) -> Iterator[dict[str, Any]]:
+    domains = result.get("Domains") if isinstance(result, dict) else None
+    for holder in domains or []:
+        domain = holder.get("Domain", {}) if isinstance(holder, dict) else {}
+        for aor in domain.get("AoRs") or []:
+            info = aor.get("Info", aor) if isinstance(aor, dict) else None
+            if isinstance(info, dict):
+                yield info
+
+
+def _merged(variables: Any) -> dict[str, str]:
+    """`[{"a": "1"}, {"b": "2"}]` or `{"a": "1"}`."""
+    parts: Iterable[Any] = variables if isinstance(variables, list) else [variables]
+    return {str(name): str(value) for part in parts if isinstance(part, dict) for name, value in part.items()}
+
+
+def _set(value: Any) -> str | None:
+    text = str(value or "")
+    return None if text in ("", "[not set]", "<null>") else text[:1024]
