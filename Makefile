@@ -1,0 +1,23 @@
+# The commands of a local installation (docs/operate.md). Each is one line into a script or module.
+.PHONY: up down status logs clean redeploy deploy test test-fast bench lint format bootstrap
+PYTHON := PYTHONPATH=worker:. PYTHONDONTWRITEBYTECODE=1 .venv/bin/python
+LOCAL := $(PYTHON) -m edge_node.local
+
+up: bootstrap
+	@$(LOCAL) up
+down status logs clean redeploy:
+	@if [ -x .venv/bin/python ]; then $(LOCAL) $@; else echo "Nothing is installed here yet: run make up."; fi
+deploy: bootstrap
+	@$(LOCAL) deploy $(if $(DRY),--dry-run)
+test: bootstrap
+	@$(PYTHON) -m tests.run
+test-fast: bootstrap
+	@$(PYTHON) -m pytest tests/unit tests/property tests/contract
+bench: bootstrap
+	@$(PYTHON) -m bench
+lint: bootstrap
+	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && .venv/bin/mypy && PYTHONPATH=worker:. .venv/bin/lint-imports
+format: bootstrap
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+bootstrap:
+	@edge_node/local/bootstrap.sh

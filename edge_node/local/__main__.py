@@ -1,0 +1,83 @@
+"""The commands of the contract: `python -m edge_node.local up|down|status|logs|clean|redeploy|deploy`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+from edge_node.local.packages import PackagesError
+from edge_node.local.render import RenderError
+
+from edge_node.local import deploy, probe, status
+from edge_node.local.bundle import BundleError
+from edge_node.local.demo_call import DemoError
+from edge_node.local.phone import PhoneError
+from edge_node.local.ports import PortError
+from edge_node.local.settings import Settings, load
+from edge_node.local.supervise import Supervisor
+from edge_node.local.up import UpError, up
+from edge_node.local.vendor import VendorError
+from edge_node.local.waiting import WaitError, wait_until
+from edge_node.local.wrangler import WranglerError
+
+_CLEAR = (
+    UpError,
+    BundleError,
+    DemoError,
+    PackagesError,
+    PhoneError,
+    PortError,
+    RenderError,
+    VendorError,
+    WaitError,
+    WranglerError,
+)
+
+
+def main(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else ""
+    try:
+        settings = load()
+        match command:
+            case "up":
+                up(settings)
+            case "down":
+                down(settings)
+            case "status":
+                return 0 if status.show(settings) else 1
+            case "logs":
+                return status.follow_logs(settings)
+            case "clean":
+                down(settings)
+                shutil.rmtree(settings.state, ignore_errors=True)
+            case "redeploy":
+                redeploy(settings)
+            case "deploy":
+                return deploy.main(arguments[1:])
+            case _:
+                print(__doc__)
+                return 2
+    except (*_CLEAR, ValueError, OSError, subprocess.CalledProcessError) as error:
+        print(f"\nmake {command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def down(settings: Settings) -> None:
+    Supervisor(settings).stop()
+    print("Tandem is down." if settings.node == 1 else f"Node {settings.node} is down.")
+
+
+def redeploy(settings: Settings) -> None:
+    """The changed brain into the running installation; the edge keeps its processes."""
+    supervisor = Supervisor(settings)
+    if not supervisor.is_running():
+        raise UpError("Nothing is running: `make up` starts the changed brain.")
+    supervisor.restart("brain")
+    wait_until(lambda: probe.brain_version(settings) is not None, 60, "the brain")
+    print("The brain was redeployed; the edge was not touched.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

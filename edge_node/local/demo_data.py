@@ -1,0 +1,158 @@
+"""The demo tenants (contract: `.local/demo.json`): written once into the control database, with fresh passwords."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from edge_node.local.settings import LOOPBACK, Settings
+from edge_node.local.wrangler import wrangler
+from tandem.contracts.ids import Prefix, new_id
+from tandem.contracts.signature import node_credential
+from tandem.domain.digest import make_secrets
+
+NODES: Final = (1, 2)
+ACME: Final = (("1001", False), ("1002", False), ("1003", False), ("2001", True), ("2002", True))
+GLOBEX: Final = (("1001", False), ("1002", False))
+_TENANTS: Final = (("Acme", "acme.tandem.test", ACME), ("Globex", "globex.tandem.test", GLOBEX))
+Statement = tuple[str, tuple[str | int | None, ...]]
+
+
+def fresh_id(prefix: Prefix) -> str:
+    return new_id(prefix, time.time_ns() // 1_000_000, secrets.token_bytes(10))
+
+
+def prepare(settings: Settings) -> bool:
+    """Makes keys, passwords, the demo rows and demo.json, unless they are there; True when something was done."""
+    demo_path = settings.state / "demo.json"
+    if demo_path.is_file():
+        return False
+    _write_private(settings.secrets / "brain.json", {"MASTER_KEY": secrets.token_hex(32), "TANDEM_VERSION": "local"})
+    master_key = json.loads((settings.secrets / "brain.json").read_text())["MASTER_KEY"]
+    now = time.time_ns() // 1_000_000
+    statements: list[Statement] = []
+    for number in NODES:
+        node_id = fresh_id("node")
+        statements.append(
+            (
+                "INSERT INTO node (id, region, name, status, command_url, created_at)"
+                " VALUES (?, 'local', ?, 'active', ?, ?)",
+                (node_id, f"node{number}", f"http://{LOOPBACK}:{settings.agent_port + 10_000 * (number - 1)}", now),
+            )
+        )
+        credential = {"node_id": node_id, "region": "local", "credential": node_credential(master_key, node_id, 1)}
+        _write_private(settings.secrets / f"node{number}.json", credential)
+    api_key = f"sk_{secrets.token_urlsafe(24)}"
+    statements.append(
+        (
+            "INSERT INTO api_key (id, account_id, name, hash, scopes, created_at)"
+            " VALUES (?, NULL, 'demo operator', ?, ?, ?)",
+            (fresh_id("key"), hashlib.sha256(api_key.encode()).hexdigest(), "nodes", now),
+        )
+    )
+    accounts = []
+    for name, domain, people in _TENANTS:
+        account, rows = _tenant(name, domain, people, now)
+        accounts.append(account)
+        statements.extend(rows)
+    _execute(settings, statements)
+    demo = {
+        "brain": settings.brain_url,
+        "sip": f"{LOOPBACK}:{settings.sip_port}",
+        "api_key": api_key,
+        "accounts": accounts,
+    }
+    _write_private(demo_path, demo)
+    return True
+
+
+def _tenant(
+    name: str, domain: str, people: tuple[tuple[str, bool], ...], now: int
+) -> tuple[dict[str, Any], list[Statement]]:
+    account_id = fresh_id("acc")
+    rows: list[Statement] = [
+        ("INSERT INTO account (id, name, created_at) VALUES (?, ?, ?)", (account_id, name, now)),
+        (
+            "INSERT INTO sip_domain (id, account_id, domain, is_primary) VALUES (?, ?, ?, 1)",
+            (fresh_id("dom"), account_id, domain),
+        ),
+    ]
+    users = []
+    for digits, is_agent in people:
+        user_id, password = fresh_id("us"), secrets.token_urlsafe(12)
+        rows.extend(_person(account_id, user_id, domain, digits, is_agent, password))
+        users.append(
+            {
+                "id": user_id,
+                "extension": digits,
+                "auth_username": digits,
+                "password": password,
+                "is_agent": is_agent,
+            }
+        )
+    return {"id": account_id, "name": name, "domain": domain, "users": users}, rows
+
+
+def _person(
+    account_id: str, user_id: str, domain: str, digits: str, is_agent: bool, password: str
+) -> Iterator[Statement]:
+    role = "Agent" if is_agent else "Phone"
+    yield (
+        "INSERT INTO sip_user (id, account_id, username, display_name, is_agent) VALUES (?, ?, ?, ?, ?)",
+        (user_id, account_id, digits, f"{role} {digits}", int(is_agent)),
+    )
+    digest = make_secrets(digits, domain, password)
+    yield (
+        "INSERT INTO sip_device (id, account_id, user_id, auth_username, realm, ha1, ha1b, ha1_sha256, ha1b_sha256)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            fresh_id("dev"),
+            account_id,
+            user_id,
+            digits,
+            domain,
+            digest.ha1,
+            digest.ha1b,
+            digest.ha1_sha256,
+            digest.ha1b_sha256,
+        ),
+    )
+    yield (
+        "INSERT INTO extension (id, account_id, digits, dest_kind, dest_id) VALUES (?, ?, ?, 'user', ?)",
+        (fresh_id("ext"), account_id, digits, user_id),
+    )
+
+
+def _execute(settings: Settings, statements: list[Statement]) -> None:
+    """Through wrangler, as an operator would; the file holds digests, so it is private and goes at once."""
+    path = settings.secrets / "seed.sql"
+    _write_private(path, "".join(f"{_inline(sql, params)};\n" for sql, params in statements))
+    try:
+        wrangler(settings, "d1", "execute", "CONTROL", f"--file={path}", "--yes")
+    finally:
+        path.unlink()
+
+
+def _inline(sql: str, params: tuple[str | int | None, ...]) -> str:
+    """The statement with its values as SQL literals: a file has no parameters."""
+    parts = sql.split("?")
+    values = [_literal(value) for value in params] + [""]
+    return "".join(part + value for part, value in zip(parts, values, strict=True))
+
+
+def _literal(value: str | int | None) -> str:
+    if value is None:
+        return "NULL"
+    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+
+def _write_private(path: Path, content: dict[str, Any] | str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
