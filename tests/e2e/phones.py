@@ -1,0 +1,127 @@
+"""Phones for tests: opened by name, each with a tone of its own, closed whatever happens.
+
+    def test_two_phones_talk(phones: Phones) -> None:
+        alice = phones.open("1001", secret, "acme.tandem.test")
+        bob = phones.open("1002", secret, "acme.tandem.test")
+        phones.connect(alice, bob)
+        phones.converse(alice, bob)
+
+`phones` is a fixture for the edge node at the configured SIP port; `Phones(registrar, folder)` is a context manager for
+any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from edge_node.local import audio, settings
+from edge_node.local.phone import Phone
+
+# No tone is another's harmonic or near it, and each fits whole periods into a second.
+TONES = (440, 1000, 620, 1460, 780, 1180, 2140, 530)
+POLL_SECONDS = 0.05
+ANSWER_SECONDS = 10.0
+TALK_SECONDS = 1.0
+TALK_DEADLINE = 10.0
+
+
+class Phones:
+    """The phones of one test; their recordings and SIP logs are left in `folder`."""
+
+    def __init__(self, registrar: str, folder: Path) -> None:
+        self.registrar = registrar
+        self.folder = folder
+        self._stack = contextlib.ExitStack()
+        self._tones: dict[Phone, int] = {}
+        self._recordings = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.close()
+
+    def open(
+        self, user: str, password: str, domain: str, *, registered: bool = True, transport: str = "udp", port: int = 0
+    ) -> Phone:
+        """A phone that speaks its own tone, registered unless told otherwise."""
+        log = self.folder / f"{user}@{domain}-{len(self._tones)}.log"
+        phone = Phone(user, password, domain, self.registrar, transport=transport, port=port, log=log)
+        self._stack.enter_context(phone)
+        self._tones[phone] = TONES[len(self._tones) % len(TONES)]
+        phone.play_tone(self._tones[phone])
+        if registered:
+            phone.register()
+        return phone
+
+    def connect(self, caller: Phone, callee: Phone, extension: str | None = None, *, late_offer: bool = False) -> int:
+        """Place a call, answer it and wait until both have media; returns the caller's number of the call."""
+        call = caller.call(extension or callee.config.user, late_offer=late_offer)
+        incoming = callee.wait_for("incoming", ANSWER_SECONDS)
+        caller.wait_for("ringing", ANSWER_SECONDS, call=call)
+        callee.answer(incoming.call)
+        caller.wait_for("answered", ANSWER_SECONDS, call=call)
+        callee.wait_for("answered", ANSWER_SECONDS, call=incoming.call)
+        caller.wait_for("media_active", ANSWER_SECONDS, call=call)
+        callee.wait_for("media_active", ANSWER_SECONDS, call=incoming.call)
+        return call
+
+    def converse(self, one: Phone, other: Phone, *, seconds: float = TALK_SECONDS) -> None:
+        """Fail unless from now on each hears the other without a gap for `seconds`, and never itself."""
+        here, there = self._record(one), self._record(other)
+        with contextlib.ExitStack() as recording:
+            recording.callback(one.stop_recording)
+            recording.callback(other.stop_recording)
+            self._hears(here, one, other, seconds)
+            self._hears(there, other, one, seconds)
+        for path, phone in ((here, one), (there, other)):
+            assert not audio.heard(path, self._tones[phone]).total, f"{phone} hears itself"
+
+    def hears(self, listener: Phone, speaker: Phone, *, seconds: float = TALK_SECONDS) -> None:
+        """Fail unless from now on the listener hears the speaker without a gap for `seconds`."""
+        path = self._record(listener)
+        with contextlib.ExitStack() as recording:
+            recording.callback(listener.stop_recording)
+            self._hears(path, listener, speaker, seconds)
+
+    def hears_nobody(self, listener: Phone, *, seconds: float = TALK_SECONDS) -> None:
+        """Fail if from now on, for `seconds`, the listener hears any phone of this test (itself too)."""
+        path = self._record(listener)
+        with contextlib.ExitStack() as recording:
+            recording.callback(listener.stop_recording)
+            until(lambda: audio.read(path).seconds >= seconds, seconds + TALK_DEADLINE, "the recording stands still")
+        for phone, tone in self._tones.items():
+            assert not audio.heard(path, tone).total, f"{listener} hears {phone}"
+
+    def _hears(self, path: Path, listener: Phone, speaker: Phone, seconds: float) -> None:
+        tone = self._tones[speaker]
+        what = f"{listener} does not hear {speaker} ({tone} Hz)"
+        until(lambda: audio.heard(path, tone).lasted(seconds), seconds + TALK_DEADLINE, what)
+
+    def _record(self, phone: Phone) -> Path:
+        path = self.folder / f"{phone.config.user}-{next(self._recordings)}.wav"
+        phone.record(path)
+        return path
+
+
+def until(condition: Callable[[], bool], deadline: float, what: str) -> None:
+    """Wait for a condition; fail with `what` after `deadline` seconds."""
+    end = time.monotonic() + deadline
+    while not condition():
+        assert time.monotonic() < end, f"{what} (waited {deadline:g} s)"
+        time.sleep(POLL_SECONDS)
+
+
+@pytest.fixture
+def phones(tmp_path: Path) -> Iterator[Phones]:
+    """Phones at the local edge node."""
+    with Phones(f"{settings.LOOPBACK}:{settings.load().sip_port}", tmp_path) as opened:
+        yield opened
