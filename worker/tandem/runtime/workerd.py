@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import js
-from pyodide.ffi import create_once_callable, to_js
+from pyodide.ffi import create_once_callable, jsnull, to_js
 from workers import DurableObject, WorkerEntrypoint
 
 from tandem.runtime.ports import Counters, Env, Param, Request, Row, Statement
@@ -106,7 +106,7 @@ class ControlDatabase:
         counters.d1_queries += 1
         session = self._binding.withSession("first-primary")
         prepared = [
-            session.prepare(statement).bind(*params) if params else session.prepare(statement)
+            session.prepare(statement).bind(*(jsnull if param is None else param for param in params))
             for statement, params in statements
         ]
         results = await session.batch(to_js(prepared))
