@@ -12,7 +12,8 @@ _PARAMETER: Final = re.compile(rf'\s*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\
 _EMPTY: Final = re.compile(r"[\s,]*")
 _SCHEME: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9\-]*)(?:\s+|$)")
 _URI: Final = re.compile(
-    r"(?P<scheme>sips?|tel):(?:(?P<user>[^@:;?<>\s]*)(?::[^@]*)?@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:;?>@\[\]]+)",
+    r"(?P<scheme>sips?|tel):(?:(?P<user>[^@:<>\s]*)(?::[^@<>\s]*)?@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:;?<>@\[\]]+)(?=[:;?>]|$)",
     re.IGNORECASE,
 )
 _REQUIRED: Final = ("username", "realm", "nonce", "uri", "response")
