@@ -6,6 +6,7 @@ from typing import Any
 
 from durable_objects.fleet import Fleet
 from durable_objects.presence import Presence
+from tandem.contracts.errors import TandemError, error_reply
 from tandem.runtime import WorkerEntrypoint, make_env, queue_texts, read_request, respond
 from tandem.sip.gateway import LARGEST_BODY, Gateway
 
@@ -23,7 +24,11 @@ def _front(env: Any) -> Gateway:
 
 class Default(WorkerEntrypoint):
     async def fetch(self, request: Any) -> Any:
-        status, text = await _front(self.env).handle(await read_request(request, LARGEST_BODY))
+        try:
+            front = _front(self.env)
+        except TandemError as error:
+            return respond(error.status, error_reply(error, None))
+        status, text = await front.handle(await read_request(request, LARGEST_BODY))
         return respond(status, text)
 
     async def queue(self, batch: Any) -> None:

@@ -1,7 +1,8 @@
 """Ports and paths of a local installation: the one typed place for them (contract: "Ports", "Commands").
 
-Each port can be moved by an environment variable of the same name; `TANDEM_STATE` moves the state folder and
-`TANDEM_NODE=2` names the second edge node (all ports + 10000 except the brain's).
+Each port can be moved by an environment variable of the same name; `TANDEM_STATE` moves the state folder,
+`TANDEM_NODE=2` names the second edge node (all ports + 10000 except the brain's), and `TANDEM_BRAIN_URL` gives the node
+another way to the brain.
 """
 
 from __future__ import annotations
@@ -40,10 +41,7 @@ class Settings:
     rpc_port: int
     rtp_min: int
     rtp_max: int
-
-    @property
-    def brain_url(self) -> str:
-        return f"http://{LOOPBACK}:{self.brain_port}"
+    brain_url: str
 
     @property
     def brain_state(self) -> Path:
@@ -72,10 +70,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         default = PORTS[name] + (0 if name == "TANDEM_BRAIN_PORT" else shift)
         return _number(env, name, default, lowest=1, highest=65_535)
 
+    brain_port = port("TANDEM_BRAIN_PORT")
     return Settings(
         state=Path(env.get("TANDEM_STATE") or REPOSITORY / ".local").absolute(),
         node=node,
-        brain_port=port("TANDEM_BRAIN_PORT"),
+        brain_port=brain_port,
         sip_port=port("TANDEM_SIP_PORT"),
         agent_port=port("TANDEM_AGENT_PORT"),
         ng_port=port("TANDEM_NG_PORT"),
@@ -83,6 +82,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         rpc_port=port("TANDEM_RPC_PORT"),
         rtp_min=port("TANDEM_RTP_MIN"),
         rtp_max=port("TANDEM_RTP_MAX"),
+        brain_url=env.get("TANDEM_BRAIN_URL") or f"http://{LOOPBACK}:{brain_port}",
     )
 
 

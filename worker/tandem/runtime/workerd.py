@@ -14,11 +14,13 @@ import js
 from pyodide.ffi import create_once_callable, jsnull, to_js
 from workers import DurableObject, WorkerEntrypoint
 
+from tandem.contracts.errors import TandemError
 from tandem.runtime.ports import Counters, Env, Param, Request, Row, Statement
 
 __all__ = ["DurableObject", "WorkerEntrypoint"]
 
 T = TypeVar("T")
+SHORTEST_SECRET: Final = 12
 counters = Counters()
 
 
@@ -148,7 +150,7 @@ def make_env(env: Any) -> Env:
             presence=ObjectNamespace(raw.PRESENCE),
             fleet=ObjectNamespace(raw.FLEET),
             pokes=WorkerQueue(raw.CONFIG_POKES),
-            master_key=str(raw.MASTER_KEY),
+            master_key=_secret(raw, "MASTER_KEY"),
             version=str(getattr(raw, "TANDEM_VERSION", "")),
         )
     return _env
@@ -156,6 +158,13 @@ def make_env(env: Any) -> Env:
 
 def queue_texts(batch: Any) -> list[str]:
     return [str(message.body) for message in _raw(batch).messages]
+
+
+def _secret(raw: Any, name: str) -> str:
+    value = getattr(raw, name, None)
+    if not isinstance(value, str) or len(value) < SHORTEST_SECRET:
+        raise TandemError("unavailable", f"The secret {name} is not set; run: wrangler secret put {name}")
+    return value
 
 
 async def read_request(request: Any, largest: int) -> Request:

@@ -1,0 +1,154 @@
+"""A whole installation of its own for tests: private ports and state, the parts of `make up` under its supervisor."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from edge_node.local import bundle, demo_data, migrate, probe, render
+from edge_node.local.installation import programs
+from edge_node.local.phone import Phone
+from edge_node.local.settings import LOOPBACK, PORTS, REPOSITORY, Settings, load
+from edge_node.local.supervise import Supervisor
+from edge_node.local.waiting import wait_until
+from tests.e2e.fault_proxy import FaultProxy
+
+RTP_PORTS = 1000
+
+
+class Installation:
+    """Started once for all tests of a layer; `demo` is its demo.json."""
+
+    def __init__(self, state: Path) -> None:
+        self.settings = _settings(state)
+        self.proxy = FaultProxy(_free_port(), f"http://{LOOPBACK}:{self.settings.brain_port}")
+        self.settings = _settings(state, self.settings, self.proxy.url)
+        self.supervisor = Supervisor(self.settings)
+
+    def __enter__(self) -> Self:
+        settings = self.settings
+        bundle.pack(REPOSITORY / "node_modules", settings.state / "bundle")
+        migrate.apply(settings)
+        demo_data.prepare(settings)
+        render.render(settings)
+        self.demo: dict[str, Any] = json.loads((settings.state / "demo.json").read_text())
+        self.proxy.__enter__()
+        self.supervisor.start(programs(settings))
+        self.wait_ready()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.supervisor.stop()
+        self.proxy.__exit__(kind, error, trace)
+
+    def wait_ready(self) -> None:
+        for name, check in probe.checks(self.settings).items():
+            wait_until(lambda check=check: check() is not None, 60, name)  # type: ignore[misc]
+
+    def phone(self, user: str, account: int = 0, **options: Any) -> Phone:
+        """A phone of the demo user with this extension; use it as a context manager."""
+        tenant = self.account(account)
+        found = next(one for one in tenant["users"] if one["extension"] == user)
+        password = options.pop("password", found["password"])
+        return Phone(found["auth_username"], password, tenant["domain"], self.demo["sip"], **options)
+
+    def account(self, number: int = 0) -> dict[str, Any]:
+        account: dict[str, Any] = self.demo["accounts"][number]
+        return account
+
+    def cac(self, account: int = 0) -> dict[str, Any]:
+        """`GET /cac` with the operator's key, past the proxy."""
+        return self._get(f"/cac?accountId={self.account(account)['id']}")
+
+    def live_calls(self, account: int = 0) -> int:
+        return int(self.cac(account)["live_calls"])
+
+    def wait_live(self, count: int, seconds: float = 10, account: int = 0) -> None:
+        wait_until(lambda: self.live_calls(account) == count, seconds, f"{count} live calls in the brain")
+
+    def counters(self) -> dict[str, Any]:
+        return self._get("/ops/counters")
+
+    def records(self, account: int = 0) -> list[dict[str, Any]]:
+        """The account's call records in D1, oldest first."""
+        for path in self.settings.brain_state.glob("v3/d1/*/*.sqlite"):
+            with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+                connection.row_factory = sqlite3.Row
+                try:
+                    rows = connection.execute(
+                        "SELECT * FROM call_cdr WHERE account_id = ? ORDER BY start_ts", (self.account(account)["id"],)
+                    ).fetchall()
+                except sqlite3.OperationalError:
+                    continue
+                return [dict(row) for row in rows]
+        return []
+
+    def wait_record(
+        self, matches: Callable[[dict[str, Any]], bool], seconds: float = 15, account: int = 0
+    ) -> dict[str, Any]:
+        """The newest record that matches, as soon as it is there."""
+        found: list[dict[str, Any]] = []
+
+        def there() -> bool:
+            found.extend(record for record in self.records(account) if matches(record))
+            return bool(found)
+
+        wait_until(there, seconds, "the call's record")
+        return found[-1]
+
+    def pid(self, part: str) -> int:
+        return self.supervisor.states()[part].pid
+
+    def kill(self, part: str) -> int:
+        """kill -9 of a part's process group; the supervisor starts it again. The killed pid."""
+        pid = self.pid(part)
+        os.killpg(os.getpgid(pid), signal.SIGKILL)
+        return pid
+
+    def _get(self, target: str) -> dict[str, Any]:
+        url = f"http://{LOOPBACK}:{self.settings.brain_port}{target}"
+        request = urllib.request.Request(url, headers={"x-api-key": self.demo["api_key"]})
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            found: dict[str, Any] = json.loads(reply.read())
+            return found
+
+
+def _settings(state: Path, known: Settings | None = None, brain_url: str = "") -> Settings:
+    """Settings with ports that are free now; the same ones again when `known` is given."""
+    names = [name for name in PORTS if not name.startswith("TANDEM_RTP")]
+    environment = {name: str(_free_port()) for name in names}
+    if known is not None:
+        environment = {name: str(getattr(known, name.removeprefix("TANDEM_").lower())) for name in names}
+    base = 41_000 + os.getpid() % 8 * RTP_PORTS
+    environment |= {"TANDEM_RTP_MIN": str(base), "TANDEM_RTP_MAX": str(base + RTP_PORTS - 1)}
+    return load({**environment, "TANDEM_STATE": str(state), "TANDEM_BRAIN_URL": brain_url})
+
+
+def _free_port() -> int:
+    """Free for TCP and UDP, below the range that the kernel hands out by itself."""
+    for port in range(20_000 + os.getpid() * 37 % 10_000, 32_000):
+        if port in _given:
+            continue
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+                tcp.bind((LOOPBACK, port))
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+                udp.bind((LOOPBACK, port))
+        except OSError:
+            continue
+        _given.add(port)
+        return port
+    raise RuntimeError("no free port below 32000")
+
+
+_given: set[int] = set()
