@@ -117,7 +117,7 @@ def _unbase64(name: str, text: str) -> str:
 
 
 def _question(texts: dict[str, str]) -> Question:
-    ask = texts["ask"]
+    ask = texts.get("ask")
     if ask not in ("auth", "route"):
         raise MalformedError("unknown question")
     tm = texts.get("tm", "")
@@ -149,7 +149,7 @@ def _question(texts: dict[str, str]) -> Question:
 
 
 def _report(texts: dict[str, str]) -> Report:
-    event_id = texts.pop("ev")
+    event_id = texts.pop("ev", "")
     if not 0 < len(event_id) <= 96:
         raise MalformedError("no event id")
     at = _milliseconds(texts.pop("at", ""))

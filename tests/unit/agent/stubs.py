@@ -203,14 +203,14 @@ class FakeKamailio:
     _runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, reuse_address=True)
         self.port = self._server.sockets[0].getsockname()[1]
         if self._runner is None:
             app = web.Application()
             app.router.add_post("/RPC", self._rpc)
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
             await self._runner.setup()
-            await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+            await web.TCPSite(self._runner, "127.0.0.1", self.rpc_port, reuse_address=True).start()
             self.rpc_port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -220,6 +220,7 @@ class FakeKamailio:
             await self._server.wait_closed()
         if self._runner is not None:
             await self._runner.cleanup()
+            self._runner = None
 
     @property
     def connected(self) -> bool:
