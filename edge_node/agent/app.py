@@ -153,7 +153,6 @@ class Agent:
 
     def _connected(self) -> None:
         self.metrics.evapi_connected.set(1)
-        self.rebuilder.request()
 
     def _booted(self) -> None:
         """Kamailio started: what it knows now is told before it takes calls."""
@@ -167,6 +166,8 @@ class Agent:
             elif message.kind == "boot":
                 self.rebuilder.booted(message.values.get("boot", ""))
                 self._acknowledge(message)
+            elif self._abandoned(message):
+                self._acknowledge(message)
             else:
                 self.reports.take(message, lambda: self._acknowledge(message))
         except MalformedError as error:
@@ -175,6 +176,14 @@ class Agent:
             # Whatever a stranger made Kamailio send, the others' calls go on.
             self._log.error("message not handled", error=repr(error))
             self._malformed(payload, MalformedError("not handled"))
+
+    def _abandoned(self, report: Report) -> bool:
+        """A call that failed while its first question is with the brain: told when the brain's answer is known."""
+        values = report.values
+        if report.kind != "dialog" or values.get("call") or values.get("state") != "failed":
+            return False
+        sip_ids = values.get("callid", ""), values.get("ftag", ""), values.get("cseq", "")
+        return self.decisions.abandon(*sip_ids, values.get("cause") or "abandoned")
 
     def _acknowledge(self, report: Report) -> None:
         self.evapi.send(seam.acknowledge(report.id))

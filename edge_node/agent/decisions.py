@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
-from edge_node.agent import challenge, questions, rtjson, seam
+from edge_node.agent import answers, questions, rtjson, seam
 from edge_node.agent.brain import Brain, BrainError, Failure
 from edge_node.agent.live import Asked, Call, Live
 from edge_node.agent.log import Log
@@ -28,19 +28,8 @@ from edge_node.agent.seam import Question
 from tandem.contracts.auth import AuthReply, Challenge, ChallengeReply
 from tandem.contracts.route import Directive, RouteReply
 
-RETRY_AFTER_SEC: Final = 5
 # How long after the caller was refused the brain's late answer is still worth hearing.
 LATE_SEC: Final = 15.0
-# What a definite refusal of the brain's says to the phone; everything else is the platform's own trouble: 503.
-_REFUSALS: Final = {
-    "forbidden": (403, "Forbidden"),
-    "account_suspended": (403, "Forbidden"),
-    "unknown_domain": (404, "Not Found"),
-    "unknown_account": (404, "Not Found"),
-    "not_found": (404, "Not Found"),
-    "invalid_request": (400, "Bad Request"),
-    "too_large": (400, "Bad Request"),
-}
 
 
 class Sender(Protocol):
@@ -74,6 +63,11 @@ class _Pending:
     generation: int
     started: float
     given_up: bool = False
+    cause: str = "not_delivered"
+
+    @property
+    def sip_ids(self) -> tuple[str, str, str]:
+        return self.question.call_id, self.question.from_tag, self.question.cseq
 
 
 class Decisions:
@@ -89,6 +83,7 @@ class Decisions:
         self._log = log
         self._domains: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: dict[tuple[str, str, str], _Pending] = {}
         self._clock = time.monotonic
         self.draining = False
         # Set once the brain has told the node's desired state: before that, the node takes no calls.
@@ -98,19 +93,30 @@ class Decisions:
         """Never waits and never raises; the answer goes to `kamailio` when it is there."""
         pending = _Pending(question, questions.domain_of(question), kamailio.generation, self._clock())
         if question.ask == "route" and self.draining and not question.our_call_id:
-            self._answer(pending, kamailio, _unavailable(question, "Draining"), "draining")
+            self._answer(pending, kamailio, answers.unavailable(question, "Draining"), "draining")
             return
         if (
             len(self._tasks) >= self._limits.questions
             or self._domains[pending.domain] >= self._limits.questions_per_domain
         ):
-            self._answer(pending, kamailio, _unavailable(question, "Too Busy"), "too_busy")
+            self._answer(pending, kamailio, answers.unavailable(question, "Too Busy"), "too_busy")
             return
         self._domains[pending.domain] += 1
         task = asyncio.create_task(self._decide(pending, kamailio))
         self._tasks.add(task)
         self._metrics.in_flight.set(len(self._tasks))
         task.add_done_callback(lambda done: self._forget(done, pending.domain))
+
+    def abandon(self, sip_call_id: str, from_tag: str, cseq: str, cause: str) -> bool:
+        """The caller is gone while the brain decides: the call it may admit is reported as failed then.
+
+        False when no question of that call is under way.
+        """
+        pending = self._calls.get((sip_call_id, from_tag, cseq))
+        if pending is None:
+            return False
+        pending.given_up, pending.cause = True, cause
+        return True
 
     async def close(self) -> None:
         """Ends what is under way; the calls that the brain may have admitted are reported as not executed."""
@@ -135,12 +141,13 @@ class Decisions:
         if first_of_call:
             asked = Asked(pending.domain, question.call_id, question.from_tag, question.cseq)
             self._live.asked(question.tm, asked)
+            self._calls[pending.sip_ids] = pending
         try:
             if first_of_call and not self.ready.is_set():
                 async with asyncio.timeout(self._limits.timeout):
                     await self.ready.wait()
                 if self.draining:
-                    self._answer(pending, kamailio, _unavailable(question, "Draining"), "draining")
+                    self._answer(pending, kamailio, answers.unavailable(question, "Draining"), "draining")
                     return
             if question.ask == "auth":
                 await self._auth(pending, kamailio)
@@ -152,18 +159,19 @@ class Decisions:
             self._failed(pending, kamailio, error, may_be_admitted=first_of_call)
         except TimeoutError:
             # Nothing was asked: the node waits for its hello.
-            if not pending.given_up:
-                self._give_up(pending, kamailio)
+            self._give_up(pending, kamailio)
         except asyncio.CancelledError:
             if first_of_call:
                 self._aftermath.not_executed(question, None, None, "agent_stopped")
             raise
         except Exception:
-            self._answer(pending, kamailio, _unavailable(question, "Service Unavailable"), "error")
+            self._answer(pending, kamailio, answers.unavailable(question), "error")
             raise
         finally:
             timer.cancel()
-            self._live.answered(question.tm)
+            if first_of_call:
+                self._live.answered(question.tm)
+                self._calls.pop(pending.sip_ids, None)
 
     async def _auth(self, pending: _Pending, kamailio: Sender) -> None:
         question = pending.question
@@ -194,7 +202,7 @@ class Decisions:
         except ValidationError as error:
             raise BrainError(Failure.SERVER, 200, "unreadable", "a directive that cannot be read") from error
         if directive.action == "reject":
-            self._answer(pending, kamailio, _rejection(question, directive), "refused")
+            self._answer(pending, kamailio, answers.rejection(question, directive), "refused")
             return
         self._execute(pending, kamailio, directive, reply["rtjson"])
 
@@ -221,8 +229,7 @@ class Decisions:
                 )
             )
         else:
-            cause = "brain_timeout" if pending.given_up else "not_delivered"
-            self._aftermath.not_executed(question, directive.call_id, directive.account_id, cause)
+            self._aftermath.not_executed(question, directive.call_id, directive.account_id, pending.cause)
 
     async def _exchange(self, path: str, body: str, pending: _Pending) -> dict[str, Any]:
         """One request, and exactly one more with the same body after a connection error. Raises `BrainError`."""
@@ -247,26 +254,25 @@ class Decisions:
         return max(0.0, pending.started + self._limits.timeout - self._clock())
 
     def _challenge(self, pending: _Pending, kamailio: Sender, wanted: Challenge) -> None:
-        question = pending.question
-        code, reason = challenge.status_of(question.method)
-        lines = challenge.header_lines(wanted, question.method)
-        self._answer(pending, kamailio, seam.reply(question.tm, code, reason, lines), "challenged")
+        self._answer(pending, kamailio, answers.challenge(pending.question, wanted), "challenged")
 
     def _failed(self, pending: _Pending, kamailio: Sender, error: BrainError, *, may_be_admitted: bool) -> None:
         question = pending.question
-        refusal = _REFUSALS.get(error.code) if error.failure is Failure.REFUSED else None
+        refusal = answers.refusal(question, error)
         if refusal is not None:
-            self._answer(pending, kamailio, seam.reply(question.tm, *refusal), "refused")
+            self._answer(pending, kamailio, refusal, "refused")
             return
         self._log.warning("no decision", ask=question.ask, error=str(error), sip_call_id=question.call_id)
-        self._answer(pending, kamailio, _unavailable(question, "Service Unavailable"), str(error.failure))
+        self._answer(pending, kamailio, answers.unavailable(question), str(error.failure))
         if may_be_admitted and error.failure is not Failure.REFUSED:
             self._aftermath.not_executed(question, None, None, "brain_timeout")
 
     def _give_up(self, pending: _Pending, kamailio: Sender) -> None:
+        if pending.given_up:
+            return
         self._log.warning("brain timed out", ask=pending.question.ask, sip_call_id=pending.question.call_id)
-        self._answer(pending, kamailio, _unavailable(pending.question, "Service Unavailable"), "timeout")
-        pending.given_up = True
+        self._answer(pending, kamailio, answers.unavailable(pending.question), "timeout")
+        pending.given_up, pending.cause = True, "brain_timeout"
 
     def _answer(self, pending: _Pending, kamailio: Sender, answer: bytes, result: str) -> bool:
         """True when Kamailio gets it. A transaction has one answer, and it belongs to the connection that asked."""
@@ -276,7 +282,7 @@ class Decisions:
             sent = kamailio.send(answer)
         except TooLargeError as error:
             self._log.error("answer too large", error=str(error), sip_call_id=pending.question.call_id)
-            kamailio.send(_unavailable(pending.question, "Service Unavailable"))
+            kamailio.send(answers.unavailable(pending.question))
             sent, result = False, "too_large"
         self._metrics.questions.labels(pending.question.ask, result if sent else "undelivered").inc()
         self._metrics.decision_seconds.labels(pending.question.ask).observe(self._clock() - pending.started)
@@ -290,13 +296,3 @@ def _challenge(reply: dict[str, Any]) -> Challenge | None:
         return ChallengeReply.model_validate(reply).challenge
     except ValidationError as error:
         raise BrainError(Failure.SERVER, 200, "unreadable", "a challenge that cannot be read") from error
-
-
-def _unavailable(question: Question, reason: str) -> bytes:
-    return seam.reply(question.tm, 503, reason, f"Retry-After: {RETRY_AFTER_SEC}\r\n")
-
-
-def _rejection(question: Question, directive: Directive) -> bytes:
-    headers = "" if directive.retry_after_sec is None else f"Retry-After: {directive.retry_after_sec}\r\n"
-    reason = (directive.reason or "Rejected").replace("\r", " ").replace("\n", " ")
-    return seam.reply(question.tm, directive.code or 480, reason, headers)

@@ -59,11 +59,6 @@ class Kamailio:
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
 
-    async def boot_id(self) -> str:
-        """Changes with every start of Kamailio: the second in which it started."""
-        uptime = await self._rpc.call("core.uptime")
-        return str(uptime.get("up_since", "")) if isinstance(uptime, dict) else ""
-
     async def calls(self) -> list[Call]:
         return list(read_dialogs(await self._rpc.call("dlg.list")))
 

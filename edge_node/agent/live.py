@@ -94,6 +94,14 @@ class Live:
     def call(self, call_id: str) -> Call | None:
         return self._calls.get(call_id)
 
+    def find_call(self, sip_call_id: str, from_tag: str, cseq: str) -> Call | None:
+        """An unanswered call by the identifiers of its INVITE; an empty `cseq` leaves that out."""
+        for call in self._calls.values():
+            same_dialog = (call.sip_call_id, call.from_tag, call.state) == (sip_call_id, from_tag, "early")
+            if same_dialog and (not cseq or not call.cseq or call.cseq == cseq):
+                return call
+        return None
+
     def account_of_device(self, device_id: str) -> str | None:
         return self._devices.get(device_id)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from edge_node.agent.clock import Clock
@@ -14,7 +13,7 @@ from edge_node.agent.retry import RECONNECT
 
 
 class Rebuilder:
-    """`boot_id` is Kamailio's; `on_boot` is called when it turns out to be another."""
+    """`boot_id` is that of the Kamailio whose state the live view holds; `on_boot` is called when it has changed."""
 
     def __init__(
         self,
@@ -33,27 +32,22 @@ class Rebuilder:
         self._log = log
         self._due = asyncio.Event()
         self._lock = asyncio.Lock()
-        self.first_done = asyncio.Event()
+        self._announced = ""
         self.boot_id = ""
-        self.done_at: float | None = None
-        if kamailio is None:
-            self.first_done.set()
+        # Set once the node knows itself: which Kamailio it is, and what that holds.
+        self.first_done = asyncio.Event()
 
     def request(self) -> None:
         """Soon, and once however often it is asked for."""
         self._due.set()
 
     def booted(self, boot_id: str) -> None:
-        """Kamailio says that it started; without its JSON-RPC this is all that there is to know of it."""
-        if self._kamailio is None and boot_id != self.boot_id:
-            self.boot_id = boot_id
-            self._on_boot()
+        """Kamailio says who it is, whenever the agent connects."""
+        self._announced = boot_id
         self.request()
 
     async def run(self) -> None:
         """Until cancelled."""
-        if self._kamailio is None:
-            return
         attempt = 0
         while True:
             try:
@@ -65,7 +59,6 @@ class Rebuilder:
                     self._log.warning("live view not rebuilt", error=str(error))
                 pause = RECONNECT.delay(attempt)
                 attempt += 1
-                self._due.clear()
             try:
                 async with asyncio.timeout(pause):
                     await self._due.wait()
@@ -74,22 +67,23 @@ class Rebuilder:
 
     async def now(self) -> None:
         """Raises `KamailioError`; the view is then as before."""
-        if self._kamailio is None:
-            return
         async with self._lock:
             self._due.clear()
-            self._live.begin_rebuild()
-            try:
-                boot_id = await self._kamailio.boot_id()
-                calls = await self._kamailio.calls()
-                contacts = await self._kamailio.contacts(self._clock.now())
-            except BaseException:
-                self._live.cancel_rebuild()
-                raise
-            self._live.rebuild(calls, contacts)
-            self.done_at = time.monotonic()
-            self.first_done.set()
-            if boot_id != self.boot_id:
-                self._log.info("kamailio started", boot_id=boot_id, calls=len(calls), contacts=len(contacts))
-                self.boot_id = boot_id
+            announced = self._announced
+            if self._kamailio is not None:
+                await self._fetch(self._kamailio)
+            if announced and announced != self.boot_id:
+                self._log.info("kamailio started", boot_id=announced, calls=self._live.calls)
+                self.boot_id = announced
+                self.first_done.set()
                 self._on_boot()
+
+    async def _fetch(self, kamailio: Kamailio) -> None:
+        self._live.begin_rebuild()
+        try:
+            calls = await kamailio.calls()
+            contacts = await kamailio.contacts(self._clock.now())
+        except BaseException:
+            self._live.cancel_rebuild()
+            raise
+        self._live.rebuild(calls, contacts)

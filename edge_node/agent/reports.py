@@ -18,6 +18,7 @@ from edge_node.agent.log import Log
 from edge_node.agent.metrics import Metrics
 from edge_node.agent.questions import domain_of
 from edge_node.agent.seam import MalformedError, Question, Report
+from edge_node.agent.sip_text import SipTextError, parse_uri
 from edge_node.agent.store import Store
 from tandem.contracts.events import ContactState, DialogEvent, LegStats, RegisterEvent, SnapshotEvent
 from tandem.contracts.ids import RANDOM_BYTES, new_id
@@ -26,6 +27,10 @@ _REMEMBER = (
     "INSERT INTO device (device_id, account_id, domain) VALUES (?, ?, ?)"
     " ON CONFLICT (device_id) DO UPDATE SET account_id = excluded.account_id, domain = excluded.domain"
 )
+
+
+class _NobodysError(Exception):
+    """The event concerns no account that this node ever served."""
 
 
 class Reports:
@@ -92,24 +97,33 @@ class Reports:
         self._buffer.add(event)
 
     def take(self, report: Report, acknowledge: Callable[[], None]) -> None:
-        """`acknowledge` is called when the event is on disk, or can never be taken. Raises `MalformedError`."""
+        """`acknowledge` is called when the event is on disk, or is nobody's. Raises `MalformedError`."""
         try:
             event = self._dialog(report) if report.kind == "dialog" else self._register(report)
+        except _NobodysError as error:
+            self._log.info("event of no account", event_id=report.id, kind=report.kind, because=str(error))
+            acknowledge()
+            return
         except (ValidationError, KeyError) as error:
             raise MalformedError(f"event {report.id}: {_where(error)}") from error
         self._buffer.add(event, acknowledge)
 
     def _dialog(self, report: Report) -> DialogEvent:
+        """A call that failed before Kamailio had its ids is known by its SIP identifiers, or at least by its domain."""
         values = report.values
-        call_id = values["call"]
-        known = self._live.call(call_id)
+        sip_ids = values.get("callid", ""), values.get("ftag", ""), values.get("cseq", "")
+        call_id = values.get("call", "")
+        known = self._live.call(call_id) if call_id else self._live.find_call(*sip_ids)
+        if known is not None:
+            call_id = known.call_id
+        account_id = values.get("account") or (known.account_id if known else _account_of(values, self._live))
         event = DialogEvent.model_validate(
             {
-                **self._base(report, values.get("account") or (known.account_id if known else "")),
-                "call_id": call_id,
-                "sip_call_id": values.get("callid") or (known.sip_call_id if known else ""),
-                "from_tag": values.get("ftag") or (known.from_tag if known else ""),
-                "cseq": values.get("cseq") or (known.cseq if known else None) or None,
+                **self._base(report, account_id),
+                "call_id": call_id or None,
+                "sip_call_id": sip_ids[0] or (known.sip_call_id if known else ""),
+                "from_tag": sip_ids[1] or (known.from_tag if known else ""),
+                "cseq": sip_ids[2] or (known.cseq if known else None) or None,
                 "seq": seam.number(values.get("seq", "")) or 0,
                 "state": values["state"],
                 "cause": values.get("cause") or None,
@@ -119,7 +133,7 @@ class Reports:
         )
         if event.state in ("end", "failed"):
             self._live.end_call(call_id)
-        else:
+        elif call_id:
             self._live.put_call(
                 Call(
                     call_id,
@@ -160,7 +174,7 @@ class Reports:
 
     def _base(self, report: Report, account_id: str) -> dict[str, Any]:
         if not account_id:
-            raise KeyError("account")
+            raise _NobodysError("no account is known for it")
         at = self._clock.now() if report.at is None else self._clock.translate(report.at)
         # Kamailio's ids are unique on their node only.
         return {"event_id": f"{self._node}:{report.id}", "account_id": account_id, "at": at}
@@ -171,6 +185,14 @@ class Reports:
     def _check_write(self, error: BaseException | None) -> None:
         if isinstance(error, sqlite3.Error):
             self._log.error("device not remembered", error=str(error))
+
+
+def _account_of(values: Mapping[str, str], live: Live) -> str:
+    """By the domain of the From URI (`fromu`), where Kamailio gives it."""
+    try:
+        return live.account_of_domain(parse_uri(values.get("fromu", "")).host) or ""
+    except SipTextError:
+        return ""
 
 
 def _stats(values: Mapping[str, str]) -> LegStats | None:

@@ -33,6 +33,8 @@ def application(commands: Commands, health: Callable[[], Health], metrics: Metri
         return web.json_response({"ok": state.ok, **state.parts}, status=200 if state.ok else 503)
 
     async def exposition(_: web.Request) -> web.Response:
+        # The gauges of what is up are set by looking.
+        health()
         content = generate_latest(metrics.registry)
         return web.Response(body=content, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
 

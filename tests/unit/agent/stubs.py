@@ -187,7 +187,7 @@ def question(tm: str, ask: str = "auth", **changes: str | int) -> Json:
 class FakeKamailio:
     """An evapi server and a JSON-RPC server; keeps events until they are acknowledged, as the real one does."""
 
-    boot: str = "Mon Nov 23 03:00:00 2026"
+    boot: str = "boot-1"
     dialogs: list[Json] = field(default_factory=list)
     contacts: list[tuple[str, str, int]] = field(default_factory=list)
     acked: list[str] = field(default_factory=list)
@@ -247,7 +247,7 @@ class FakeKamailio:
 
     def report(self, event_id: str, kind: str, **values: str | int) -> None:
         """`values` are plain; those that a stranger chose get their base64 here."""
-        strangers = {"callid", "ftag", "contact", "ua", "path"}
+        strangers = {"callid", "ftag", "fromu", "contact", "ua", "path"}
         message: Json = {"ev": event_id, "kind": kind}
         for name, value in values.items():
             message |= {f"{name}64": b64(str(value))} if name in strangers else {name: value}
@@ -267,6 +267,7 @@ class FakeKamailio:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writer = writer
+        self.send({"ev": f"{self.boot}.boot", "kind": "boot", "boot": self.boot})
         for message in self.unacknowledged.values():
             self.send(message)
         decoder = Decoder()
@@ -282,6 +283,8 @@ class FakeKamailio:
                 self._writer = None
 
     def _take(self, message: Json) -> None:
+        if message.get("ack") == f"{self.boot}.boot":
+            return
         if "ack" in message:
             self.acked.append(message["ack"])
             self.unacknowledged.pop(message["ack"], None)
@@ -294,9 +297,7 @@ class FakeKamailio:
         call = await request.json()
         self.rpc_calls.append((call["method"], call["params"]))
         result: Any = "ok"
-        if call["method"] == "core.uptime":
-            result = {"now": "x", "up_since": self.boot, "uptime": 5}
-        elif call["method"] == "dlg.list":
+        if call["method"] == "dlg.list":
             result = self.dialogs
         elif call["method"] == "ul.dump":
             result = location(self.contacts)

@@ -276,6 +276,50 @@ async def test_an_answer_for_a_connection_that_is_gone_is_not_sent_and_is_report
     assert agent.live.calls == 0
 
 
+async def test_a_caller_who_left_while_the_brain_decides(
+    agent: Agent, brain: StubBrain, kamailio: FakeKamailio
+) -> None:
+    gate = asyncio.Event()
+
+    async def held(_: Json) -> Json:
+        await gate.wait()
+        return directive()
+
+    brain.answer["/route"] = held
+    kamailio.send(question("1:1", "route"))
+    await eventually(lambda: brain.bodies("/route"))
+    kamailio.dialog("e1", "failed", 3, call="", account="", callid="call-1:1@phone", cseq="1", cause="487")
+    await eventually(lambda: kamailio.acked == ["e1"])
+    assert not brain.events()
+    gate.set()
+    await eventually(lambda: brain.events("dialog"))
+    [event] = brain.events("dialog")
+    assert event | {"callId": CALL, "accountId": ACCOUNT, "cause": "487", "state": "failed"} == event
+    assert "1:1" not in kamailio.answers
+
+
+async def test_a_caller_who_left_as_the_answer_came(agent: Agent, brain: StubBrain, kamailio: FakeKamailio) -> None:
+    await kamailio.ask("1:1", "route")
+    kamailio.dialog("e1", "failed", 3, call="", account="", callid="call-1:1@phone", cseq="1", cause="487")
+    await eventually(lambda: brain.events("dialog"))
+    [event] = brain.events("dialog")
+    assert event | {"callId": CALL, "accountId": ACCOUNT, "cause": "487"} == event
+    assert agent.live.calls == 0
+
+
+async def test_a_call_that_nobody_decided_is_told_by_its_domain_or_not_at_all(
+    agent: Agent, brain: StubBrain, kamailio: FakeKamailio
+) -> None:
+    await kamailio.ask("1:1")
+    for number, domain in (("e1", "stranger.test"), ("e2", "acme.tandem.test")):
+        kamailio.dialog(number, "failed", 3, call="", account="", cause="503", fromu=f"sip:1@{domain}")
+    await eventually(lambda: brain.events("dialog"))
+    [event] = brain.events("dialog")
+    assert event["accountId"] == ACCOUNT
+    assert "callId" not in event
+    assert kamailio.acked == ["e1", "e2"]
+
+
 async def test_a_document_too_large_for_kamailio_is_refused_not_fatal(
     agent: Agent, brain: StubBrain, kamailio: FakeKamailio
 ) -> None:

@@ -88,7 +88,7 @@ async def test_a_restarted_kamailio_is_listed_again_and_greeted_for(
     agent: Agent, brain: StubBrain, kamailio: FakeKamailio
 ) -> None:
     await kamailio.stop()
-    kamailio.boot = "Mon Nov 23 03:30:00 2026"
+    kamailio.boot = "boot-2"
     kamailio.dialogs = [live_dialog("call_survived")]
     await kamailio.start()
     await eventually(lambda: len(brain.bodies("/fleet/hello")) == 2)
@@ -119,11 +119,11 @@ async def test_nothing_is_said_before_the_node_knows_itself(
         await eventually(lambda: agent.health().ok)
 
 
-async def test_without_json_rpc_boot_events_are_what_there_is(
+async def test_without_json_rpc_events_are_what_there_is(
     start_agent: StartAgent, brain: StubBrain, kamailio: FakeKamailio
 ) -> None:
-    async with start_agent(rpc_url=None):
-        kamailio.report("b1", "boot", boot="one")
-        await eventually(lambda: brain.bodies("/fleet/hello")[-1]["bootIds"]["kamailio"] == "one")
-        assert kamailio.acked == ["b1"]
+    async with start_agent(rpc_url=None) as agent:
+        assert brain.bodies("/fleet/hello")[-1]["bootIds"]["kamailio"] == "boot-1"
+        kamailio.dialog("e1", "answer", 2)
+        await eventually(lambda: agent.live.calls == 1)
         assert not kamailio.rpc_calls
