@@ -9,13 +9,13 @@ import sys
 from edge_node.local.packages import PackagesError
 from edge_node.local.render import RenderError
 
-from edge_node.local import deploy, probe, status
+from edge_node.local import probe, status
 from edge_node.local.bundle import BundleError
 from edge_node.local.demo_call import DemoError
 from edge_node.local.phone import PhoneError
 from edge_node.local.ports import PortError
 from edge_node.local.settings import Settings, load
-from edge_node.local.supervise import Supervisor
+from edge_node.local.supervise import Supervisor, SupervisorError
 from edge_node.local.up import UpError, up
 from edge_node.local.vendor import VendorError
 from edge_node.local.waiting import WaitError, wait_until
@@ -29,6 +29,7 @@ _CLEAR = (
     PhoneError,
     PortError,
     RenderError,
+    SupervisorError,
     VendorError,
     WaitError,
     WranglerError,
@@ -54,6 +55,8 @@ def main(arguments: list[str]) -> int:
             case "redeploy":
                 redeploy(settings)
             case "deploy":
+                from edge_node.local import deploy
+
                 return deploy.main(arguments[1:])
             case _:
                 print(__doc__)

@@ -9,17 +9,18 @@ from edge_node.local.settings import REPOSITORY, Settings
 from edge_node.local.supervise import Program
 
 
-def programs(settings: Settings) -> list[Program]:
-    """The node's programs in starting order; node 1's has the brain."""
+def programs(settings: Settings, control_port: int | None = None) -> list[Program]:
+    """The node's programs in starting order; node 1's has the brain. `control_port` is for tests (brain.mjs)."""
     edge = [
         Program("rtpengine", render.rtpengine_command(settings)),
         Program("kamailio", render.kamailio_command(settings)),
         Program("agent", agent_command(settings), environment=(("PYTHONPATH", f"{REPOSITORY}/worker:{REPOSITORY}"),)),
     ]
-    return [Program("brain", brain_command(settings)), *edge] if settings.node == 1 else edge
+    return [Program("brain", brain_command(settings, control_port)), *edge] if settings.node == 1 else edge
 
 
-def brain_command(settings: Settings) -> list[str]:
+def brain_command(settings: Settings, control_port: int | None = None) -> list[str]:
+    control = [] if control_port is None else [f"--control={control_port}"]
     return [
         str(nodejs.binary()),
         str(REPOSITORY / "edge_node/local/brain.mjs"),
@@ -27,6 +28,7 @@ def brain_command(settings: Settings) -> list[str]:
         f"--port={settings.brain_port}",
         f"--bundle={settings.state / 'bundle'}",
         f"--vars={settings.secrets / 'brain.json'}",
+        *control,
     ]
 
 

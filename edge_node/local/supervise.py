@@ -24,6 +24,10 @@ from edge_node.local.waiting import wait_until
 STOP_SEC: Final = 20
 
 
+class SupervisorError(Exception):
+    """The supervisor did not start; the message carries its own words."""
+
+
 @dataclass(frozen=True)
 class Program:
     """One supervised process; `stop_signal` as supervisord names it."""
@@ -57,12 +61,16 @@ class Supervisor:
         self._settings.logs.mkdir(parents=True, exist_ok=True)
         path = self._folder / "supervisord.conf"
         path.write_text(self._configuration(programs))
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(path)],
             cwd=REPOSITORY,
-            check=True,
+            check=False,
+            capture_output=True,
+            text=True,
             env={**os.environ, "PYTHONWARNINGS": "ignore"},
         )
+        if done.returncode != 0:
+            raise SupervisorError(f"The supervisor did not start: {done.stderr.strip().splitlines()[0]}")
         wait_until(self.is_running, 10, "the supervisor to answer")
 
     def is_running(self) -> bool:
@@ -125,7 +133,7 @@ class Supervisor:
         folder = self._folder
         parts = [
             f"[unix_http_server]\nfile={self._socket}\nchmod=0600\n",
-            f"[supervisord]\npidfile={self._pid_file}\nlogfile={folder / 'supervisord.log'}\nminfds=65536\n"
+            f"[supervisord]\npidfile={self._pid_file}\nlogfile={folder / 'supervisord.log'}\nminfds=4096\n"
             f"childlogdir={folder}\ndirectory={REPOSITORY}\nsilent=true\n"
             + ("user=root\n" if os.geteuid() == 0 else ""),
             "[rpcinterface:supervisor]\n"

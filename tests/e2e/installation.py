@@ -15,10 +15,10 @@ from typing import Any, Self
 
 from edge_node.local import bundle, demo_data, migrate, probe, render
 from edge_node.local.installation import programs
-from edge_node.local.phone import Phone
 from edge_node.local.settings import LOOPBACK, PORTS, REPOSITORY, Settings, load
 from edge_node.local.supervise import Supervisor
 from edge_node.local.waiting import wait_until
+from tandem.domain.digest import make_secrets
 from tests.e2e.fault_proxy import FaultProxy
 
 RTP_PORTS = 1000
@@ -32,6 +32,7 @@ class Installation:
         self.proxy = FaultProxy(_free_port(), f"http://{LOOPBACK}:{self.settings.brain_port}")
         self.settings = _settings(state, self.settings, self.proxy.url)
         self.supervisor = Supervisor(self.settings)
+        self.control_port = _free_port()
 
     def __enter__(self) -> Self:
         settings = self.settings
@@ -41,7 +42,7 @@ class Installation:
         render.render(settings)
         self.demo: dict[str, Any] = json.loads((settings.state / "demo.json").read_text())
         self.proxy.__enter__()
-        self.supervisor.start(programs(settings))
+        self.supervisor.start(programs(settings, self.control_port))
         self.wait_ready()
         return self
 
@@ -55,12 +56,10 @@ class Installation:
         for name, check in probe.checks(self.settings).items():
             wait_until(lambda check=check: check() is not None, 60, name)  # type: ignore[misc]
 
-    def phone(self, user: str, account: int = 0, **options: Any) -> Phone:
-        """A phone of the demo user with this extension; use it as a context manager."""
-        tenant = self.account(account)
-        found = next(one for one in tenant["users"] if one["extension"] == user)
-        password = options.pop("password", found["password"])
-        return Phone(found["auth_username"], password, tenant["domain"], self.demo["sip"], **options)
+    def user(self, extension: str, account: int = 0) -> dict[str, Any]:
+        """A demo user as demo.json has it."""
+        users: list[dict[str, Any]] = self.account(account)["users"]
+        return next(one for one in users if one["extension"] == extension)
 
     def account(self, number: int = 0) -> dict[str, Any]:
         account: dict[str, Any] = self.demo["accounts"][number]
@@ -106,6 +105,44 @@ class Installation:
         wait_until(there, seconds, "the call's record")
         return found[-1]
 
+    def sql(self, statement: str, *params: str | int | None) -> None:
+        """Writes configuration into D1 while the brain runs, and pokes the demo accounts as the API will."""
+        self._control("/d1", {"sql": statement, "params": list(params)})
+        for account in self.demo["accounts"]:
+            self._post("/config/poke", {"accountId": account["id"]})
+
+    def add_device(self, extension: str, auth_username: str) -> str:
+        """A second device of a demo user, once; its password."""
+        password = f"password-of-{auth_username}"
+        account, user = self.account(), self.user(extension)
+        digest = make_secrets(auth_username, account["domain"], password)
+        self.sql(
+            "INSERT INTO sip_device (id, account_id, user_id, auth_username, realm, ha1, ha1b, ha1_sha256, ha1b_sha256)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            demo_data.fresh_id("dev"),
+            account["id"],
+            user["id"],
+            auth_username,
+            account["domain"],
+            digest.ha1,
+            digest.ha1b,
+            digest.ha1_sha256,
+            digest.ha1b_sha256,
+        )
+        return password
+
+    def wait_dialogs_saved(self, count: int) -> None:
+        """Until Kamailio has that many dialogs on disk."""
+        path = self.settings.node_state / "data/dialog.sqlite"
+
+        def saved() -> bool:
+            with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+                return bool(
+                    connection.execute("SELECT COUNT(*) >= ? FROM dialog WHERE state = 4", (count,)).fetchone()[0]
+                )
+
+        wait_until(saved, 10, f"{count} dialogs on disk")
+
     def pid(self, part: str) -> int:
         return self.supervisor.states()[part].pid
 
@@ -114,6 +151,18 @@ class Installation:
         pid = self.pid(part)
         os.killpg(os.getpgid(pid), signal.SIGKILL)
         return pid
+
+    def _control(self, path: str, fields: dict[str, Any]) -> None:
+        self._send(f"http://{LOOPBACK}:{self.control_port}{path}", fields)
+
+    def _post(self, path: str, fields: dict[str, Any]) -> None:
+        self._send(f"http://{LOOPBACK}:{self.settings.brain_port}{path}", fields)
+
+    def _send(self, url: str, fields: dict[str, Any]) -> None:
+        headers = {"x-api-key": self.demo["api_key"], "content-type": "application/json"}
+        request = urllib.request.Request(url, json.dumps(fields).encode(), headers)
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            reply.read()
 
     def _get(self, target: str) -> dict[str, Any]:
         url = f"http://{LOOPBACK}:{self.settings.brain_port}{target}"
