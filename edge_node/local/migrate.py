@@ -1,4 +1,4 @@
-"""Brings the local control database up to `migrations/`; wrangler does it, as in production, when there is something."""
+"""Brings the local control database up to `migrations/`: wrangler does it, as in production, when one is missing."""
 
 from __future__ import annotations
 
