@@ -96,7 +96,7 @@ class Agent:
             self.metrics,
             self._log,
         )
-        operations = Operations(config, self.live, self.rebuilder, kamailio, self.heartbeat, self.clock)
+        operations = Operations(config, self.live, self.rebuilder, kamailio, self.heartbeat, self.reports, self.clock)
         commands = Commands(
             config.node,
             read_credential(config.credential_file),

@@ -66,14 +66,28 @@ class Kamailio:
         """`now_ms` (epoch ms, the brain's clock) dates the seconds that Kamailio says are left."""
         return list(read_contacts(await self._rpc.call("ul.dump"), now_ms))
 
-    async def end_call(self, handle: str) -> None:
-        """BYE both ways. Raises `KamailioError`, also for a dialog that is not there."""
-        entry, _, number = handle.partition(":")
-        await self._rpc.call("dlg.end_dlg", int(entry), int(number))
+    async def end_call(self, call_id: str) -> Call | None:
+        """BYE both ways for an answered call, CANCEL for one that still rings; the call as it was, None without one.
+
+        Raises `KamailioError`.
+        """
+        for call, dialog in _dialogs(await self._rpc.call("dlg.list")):
+            if call.call_id != call_id:
+                continue
+            if call.state == "early":
+                await self._rpc.call("tm.cancel", call.sip_call_id, call.cseq)
+                return call
+            await self._rpc.call("dlg.end_dlg", int(dialog["h_entry"]), int(dialog["h_id"]))
+            return call
+        return None
 
 
 def read_dialogs(result: Any) -> Iterator[Call]:
     """The calls in a `dlg.list`: those whose variables carry our ids. The others are none of the platform's."""
+    return (call for call, _ in _dialogs(result))
+
+
+def _dialogs(result: Any) -> Iterator[tuple[Call, dict[str, Any]]]:
     for dialog in result if isinstance(result, list) else []:
         if not isinstance(dialog, dict) or dialog.get("state") == _ENDED:
             continue
@@ -81,19 +95,22 @@ def read_dialogs(result: Any) -> Iterator[Call]:
         call_id, account_id = variables.get("call"), variables.get("account")
         if not call_id or not account_id:
             continue
-        caller = dialog.get("caller")
-        caller = caller if isinstance(caller, dict) else {}
-        yield Call(
+        call = Call(
             call_id=call_id,
             account_id=account_id,
             sip_call_id=str(dialog.get("call-id", "")),
-            from_tag=str(caller.get("tag", "")),
-            # Kamailio counts on with the dialog: the INVITE's own number is not to be had here.
-            cseq="",
+            from_tag=_text(dialog, "caller", "tag"),
+            # The INVITE's number, which the script keeps: the dialog's own count goes on.
+            cseq=variables.get("cseq", ""),
             state="answered" if dialog.get("state") in _ANSWERED else "early",
             since=time.monotonic(),
-            handle=f"{dialog.get('h_entry')}:{dialog.get('h_id')}",
         )
+        yield call, dialog
+
+
+def _text(dialog: dict[str, Any], leg: str, name: str) -> str:
+    values = dialog.get(leg)
+    return str(values.get(name, "")) if isinstance(values, dict) else ""
 
 
 def read_contacts(result: Any, now_ms: int) -> Iterator[ContactState]:

@@ -22,7 +22,7 @@ MAX_DIGESTS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`since` is monotonic seconds. `handle` is how Kamailio names the dialog; empty until a list told it."""
+    """`since` is monotonic seconds."""
 
     call_id: str
     account_id: str
@@ -31,7 +31,6 @@ class Call:
     cseq: str
     state: Literal["early", "answered"]
     since: float
-    handle: str = ""
 
     def wire(self) -> DialogState:
         return DialogState(
@@ -125,7 +124,7 @@ class Live:
         known = self._calls.get(call.call_id)
         if known is not None:
             # An event that was overtaken does not make an answered call ring again.
-            call = replace(call, since=known.since, handle=call.handle or known.handle)
+            call = replace(call, since=known.since)
             if known.state == "answered":
                 call = replace(call, state="answered")
         self._note(call.call_id)
@@ -166,9 +165,7 @@ class Live:
         for call in listed.values():
             known = self._calls.get(call.call_id)
             if call.call_id not in moved:
-                self._set_call(call if known is None else replace(call, since=known.since, cseq=known.cseq))
-            elif known is not None:
-                self._set_call(replace(known, handle=call.handle))
+                self._set_call(call if known is None else replace(call, since=known.since))
         by_key = {(contact.device_id, contact.contact): contact for contact in contacts}
         for key in list(self._contacts):
             if key not in by_key and key not in moved:

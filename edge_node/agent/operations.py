@@ -12,6 +12,7 @@ from edge_node.agent.heartbeat import Heartbeat
 from edge_node.agent.kamailio import Kamailio, KamailioError
 from edge_node.agent.live import Live
 from edge_node.agent.rebuild import Rebuilder
+from edge_node.agent.reports import Reports
 from tandem.contracts.commands import ReconcileResult
 
 
@@ -23,6 +24,7 @@ class Operations:
         rebuilder: Rebuilder,
         kamailio: Kamailio | None,
         heartbeat: Heartbeat,
+        reports: Reports,
         clock: Clock,
     ) -> None:
         self._config = config
@@ -30,6 +32,7 @@ class Operations:
         self._rebuilder = rebuilder
         self._kamailio = kamailio
         self._heartbeat = heartbeat
+        self._reports = reports
         self._clock = clock
 
     def table(self) -> Mapping[str, Operation]:
@@ -58,25 +61,23 @@ class Operations:
         return result.model_dump(by_alias=True, exclude_none=True)
 
     async def hangup(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Ends a call with BYE both ways. One that is not live is a success: `{"live": false}`."""
+        """Ends a call: BYE both ways, or CANCEL while it rings. One that is not live is a success: `{"live": false}`.
+
+        The end of an answered call is told here: Kamailio's own event is lost when both BYEs are answered before
+        `dlg.end_dlg` has returned (dlg_bye_all of its dialog module reads the state too late). Two ends do no harm.
+        """
         call_id = _text(args.get("call_id"), "call_id")
         if self._kamailio is None:
             raise OperationError("kamailio_unavailable", "This node has no JSON-RPC to Kamailio.")
         try:
-            handle = await self._handle(call_id)
-            if handle is None:
-                return {"live": False}
-            await self._kamailio.end_call(handle)
+            call = await self._kamailio.end_call(call_id)
         except KamailioError as error:
             raise OperationError("kamailio_refused", f"Kamailio did not end the call: {error}") from error
+        if call is None:
+            return {"live": False}
+        if call.state == "answered":
+            self._reports.ended_by_command(call, _text(args.get("cause", "command"), "cause"))
         return {"live": True}
-
-    async def _handle(self, call_id: str) -> str | None:
-        call = self._live.call(call_id)
-        if call is None or not call.handle:
-            await self._rebuilder.now()
-            call = self._live.call(call_id)
-        return call.handle or None if call is not None else None
 
 
 def _text(value: object, name: str) -> str:

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -23,7 +23,9 @@ from edge_node.agent.store import Store
 from tandem.contracts.events import ContactState, DialogEvent, LegStats, RegisterEvent, SnapshotEvent
 from tandem.contracts.ids import RANDOM_BYTES, new_id
 
-_REMEMBER = (
+# Kamailio numbers the steps of a call by their kind: start 0, early 1, answer 2, end and failed 3.
+_LAST_SEQ: Final = 3
+_REMEMBER: Final = (
     "INSERT INTO device (device_id, account_id, domain) VALUES (?, ?, ?)"
     " ON CONFLICT (device_id) DO UPDATE SET account_id = excluded.account_id, domain = excluded.domain"
 )
@@ -67,16 +69,32 @@ class Reports:
         if account is None:
             # Nobody of that domain was ever let in through this node: the call's lease is what ends it.
             return
+        identity = (question.call_id, question.from_tag, question.cseq)
+        self._over(account, call_id, identity, "failed", cause)
+
+    def ended_by_command(self, call: Call, cause: str) -> None:
+        """An answered call that the platform ended; a later report of Kamailio's says the same again."""
+        self._live.end_call(call.call_id)
+        self._over(call.account_id, call.call_id, (call.sip_call_id, call.from_tag, call.cseq), "end", cause)
+
+    def _over(
+        self,
+        account_id: str,
+        call_id: str | None,
+        identity: tuple[str, str, str],
+        state: Literal["end", "failed"],
+        cause: str,
+    ) -> None:
         event = DialogEvent(
             event_id=self._new_id(),
-            account_id=account,
+            account_id=account_id,
             at=self._clock.now(),
             call_id=call_id,
-            sip_call_id=question.call_id,
-            from_tag=question.from_tag,
-            cseq=question.cseq or None,
-            seq=0,
-            state="failed",
+            sip_call_id=identity[0],
+            from_tag=identity[1],
+            cseq=identity[2] or None,
+            seq=_LAST_SEQ,
+            state=state,
             cause=cause,
             hung_up_by="platform",
         )

@@ -312,7 +312,7 @@ def live_dialog(call: str, account: str = ACCOUNT, state: int = 4) -> Json:
         "state": state,
         "caller": {"tag": "ft1", "contact": "sip:1001@127.0.0.1:5555", "cseq": "1"},
         "callee": {"tag": "tt1"},
-        "variables": [{"call": call}, {"account": account}],
+        "variables": [{"call": call}, {"account": account}, {"cseq": "7"}],
     }
 
 

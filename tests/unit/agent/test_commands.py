@@ -22,6 +22,7 @@ from tests.unit.agent.stubs import (
     NODE,
     FakeKamailio,
     Json,
+    StubBrain,
     eventually,
     live_dialog,
     verdict,
@@ -63,7 +64,26 @@ async def test_hangup_ends_the_dialog_once(agent: Agent, kamailio: FakeKamailio)
     for _ in range(2):
         reply = await give(agent, command(agent, "hangup", call_id=CALL, cause="platform"))
         assert (reply["status"], reply["result"]) == ("done", {"live": True})
-    assert [call for call in kamailio.rpc_calls if call[0] == "dlg.end_dlg"] == [("dlg.end_dlg", [11, 22])]
+    assert [params for method, params in kamailio.rpc_calls if method == "dlg.end_dlg"] == [[11, 22]]
+
+
+async def test_hangup_is_told_even_when_kamailio_does_not(
+    agent: Agent, kamailio: FakeKamailio, brain: StubBrain
+) -> None:
+    kamailio.dialogs = [live_dialog(CALL)]
+    await give(agent, command(agent, "hangup", call_id=CALL, cause="operator"))
+    await eventually(lambda: brain.events("dialog"))
+    [event] = brain.events("dialog")
+    expected = {"callId": CALL, "accountId": ACCOUNT, "state": "end", "cause": "operator", "hungUpBy": "platform"}
+    assert event | expected == event
+    assert agent.live.calls == 0
+
+
+async def test_hangup_of_a_ringing_call_cancels_it(agent: Agent, kamailio: FakeKamailio, brain: StubBrain) -> None:
+    kamailio.dialogs = [live_dialog(CALL, state=2)]
+    assert (await give(agent, command(agent, "hangup", call_id=CALL)))["result"] == {"live": True}
+    assert ("tm.cancel", [f"sip-{CALL}", "7"]) in kamailio.rpc_calls
+    assert not brain.events("dialog"), "Kamailio tells it, by the failure route"
 
 
 async def test_hangup_of_a_call_that_is_gone(agent: Agent, kamailio: FakeKamailio) -> None:
@@ -79,7 +99,7 @@ async def test_hangup_without_kamailio_fails(agent: Agent, kamailio: FakeKamaili
     assert (reply["status"], reply["result"]["code"]) == ("failed", "invalid_request")
 
 
-async def test_reconcile_lists_an_account(start_agent: StartAgent, kamailio: FakeKamailio, brain: Any) -> None:
+async def test_reconcile_lists_an_account(start_agent: StartAgent, kamailio: FakeKamailio, brain: StubBrain) -> None:
     brain.answer["/auth"] = lambda _: verdict()
     async with start_agent() as agent:
         await kamailio.ask("1:1")

@@ -40,7 +40,7 @@ def call(
     since: float = 1000.0,
     handle: str = "",
 ) -> Call:
-    return Call(name, account, f"sip-{name}", "ft", "1", state, since, handle)
+    return Call(name, account, f"sip-{name}", "ft", "1", state, since)
 
 
 def contact(uri: str, device: str = "dev_1") -> ContactState:
@@ -73,11 +73,11 @@ def test_a_refreshed_contact_changes_no_digest(live: Live) -> None:
 
 
 def test_an_answered_call_does_not_ring_again(live: Live) -> None:
-    live.put_call(call("call_a", state="answered", handle="1:2"))
+    live.put_call(call("call_a", state="answered"))
     live.put_call(call("call_a", since=2000.0))
     known = live.call("call_a")
     assert known is not None
-    assert (known.state, known.handle, known.since) == ("answered", "1:2", 1000.0)
+    assert (known.state, known.since) == ("answered", 1000.0)
 
 
 @pytest.mark.parametrize("uri", ["*", ""])
@@ -110,7 +110,7 @@ def test_a_list_replaces_what_is_known(live: Live, watch: Watch) -> None:
     watch.now += SETTLE_SEC + 1
     live.begin_rebuild()
     live.rebuild(
-        [call("call_new", "acc_2", "answered", handle="1:1")],
+        [call("call_new", "acc_2", "answered")],
         [contact("sip:new"), contact("sip:whose", "dev_unknown")],
     )
     assert live.call("call_gone") is None
@@ -130,14 +130,14 @@ def test_what_moved_while_the_list_was_fetched_is_newer(live: Live, watch: Watch
     live.put_call(call("call_answered", state="answered"))
     live.put_contact("acc_1", contact("sip:registered"))
     live.rebuild(
-        [call("call_ended", handle="1:1"), call("call_answered", state="early", handle="2:2")],
+        [call("call_ended"), call("call_answered", state="early")],
         [contact("sip:unregistered")],
     )
     assert live.call("call_ended") is None
     assert live.call("call_started") is not None
     answered = live.call("call_answered")
     assert answered is not None
-    assert (answered.state, answered.handle) == ("answered", "2:2")
+    assert answered.state == "answered"
     assert [one.contact for one in live.snapshot("acc_1").contacts] == ["sip:registered"]
 
 

@@ -50,12 +50,26 @@ def test_delays_grow_and_are_drawn() -> None:
 def test_the_clock_is_set_by_short_round_trips_only() -> None:
     clock = Clock(lambda: 1_000_000)
     assert (clock.now(), clock.known) == (1_000_000, False)
+    clock.learn(9_999_999, 1_000_000, 1_000_900)
+    clock.learn(9_999_999, 1_000_100, 1_000_000)
+    assert not clock.known
     clock.learn(1_005_050, 1_000_000, 1_000_100)
     assert (clock.now(), clock.known) == (1_005_000, True)
-    clock.learn(9_999_999, 1_000_000, 1_002_000)
-    clock.learn(9_999_999, 1_000_100, 1_000_000)
-    assert clock.now() == 1_005_000
     assert clock.translate(900_000) == 905_000
+
+
+def test_the_clock_prefers_the_better_sample() -> None:
+    clock = Clock(lambda: 0)
+    clock.learn(90, 0, 160)
+    assert clock.offset_ms == 10
+    clock.learn(1_004, 1_000, 1_002)
+    assert clock.offset_ms == 3, "1 ms of error beats 80"
+    clock.learn(2_090, 2_000, 2_160)
+    assert clock.offset_ms == 3, "and is not given up for 80"
+    clock.learn(200_085, 200_000, 200_160)
+    assert clock.offset_ms == 5, "but after minutes it has grown old"
+    clock.learn(260_081, 200_000, 200_160)
+    assert clock.offset_ms == 60_001, "and a clock that was set is believed"
 
 
 def test_log_lines() -> None:
@@ -186,7 +200,7 @@ async def test_rtpengine_is_asked_by_ng() -> None:
 
 def test_dialogs_as_kamailio_lists_them() -> None:
     [call] = read_dialogs([live_dialog("call_1"), live_dialog("x", state=5), {"state": 4}, "nonsense"])
-    assert (call.call_id, call.sip_call_id, call.state, call.handle) == ("call_1", "sip-call_1", "answered", "11:22")
+    assert (call.call_id, call.sip_call_id, call.state, call.cseq) == ("call_1", "sip-call_1", "answered", "7")
     [early] = read_dialogs([live_dialog("call_1", state=2) | {"variables": {"call": "c", "account": "a"}}])
     assert (early.call_id, early.state) == ("c", "early")
     assert not list(read_dialogs({"nothing": 1}))
