@@ -61,12 +61,12 @@ class Operations:
         return result.model_dump(by_alias=True, exclude_none=True)
 
     async def hangup(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Ends a call: BYE both ways, or CANCEL while it rings. One that is not live is a success: `{"live": false}`.
+        """Ends an answered call by BYE both ways. One that is not live is a success: `{"live": false}`.
 
-        The end of an answered call is told here: Kamailio's own event is lost when both BYEs are answered before
-        `dlg.end_dlg` has returned (dlg_bye_all of its dialog module reads the state too late). Two ends do no harm.
+        The end is told here: Kamailio's own event is lost when both BYEs are answered before `dlg.end_dlg` has returned
+        (dlg_bye_all of its dialog module reads the state too late). Two ends do no harm.
         """
-        call_id = _text(args.get("call_id"), "call_id")
+        call_id, cause = _text(args.get("call_id"), "call_id"), _text(args.get("cause", "command"), "cause")
         if self._kamailio is None:
             raise OperationError("kamailio_unavailable", "This node has no JSON-RPC to Kamailio.")
         try:
@@ -75,8 +75,7 @@ class Operations:
             raise OperationError("kamailio_refused", f"Kamailio did not end the call: {error}") from error
         if call is None:
             return {"live": False}
-        if call.state == "answered":
-            self._reports.ended_by_command(call, _text(args.get("cause", "command"), "cause"))
+        self._reports.ended_by_command(call, cause)
         return {"live": True}
 
 

@@ -79,11 +79,11 @@ async def test_hangup_is_told_even_when_kamailio_does_not(
     assert agent.live.calls == 0
 
 
-async def test_hangup_of_a_ringing_call_cancels_it(agent: Agent, kamailio: FakeKamailio, brain: StubBrain) -> None:
+async def test_hangup_of_a_ringing_call_is_not_possible(agent: Agent, kamailio: FakeKamailio) -> None:
     kamailio.dialogs = [live_dialog(CALL, state=2)]
-    assert (await give(agent, command(agent, "hangup", call_id=CALL)))["result"] == {"live": True}
-    assert ("tm.cancel", [f"sip-{CALL}", "7"]) in kamailio.rpc_calls
-    assert not brain.events("dialog"), "Kamailio tells it, by the failure route"
+    reply = await give(agent, command(agent, "hangup", call_id=CALL))
+    assert (reply["status"], reply["result"]["code"]) == ("failed", "kamailio_refused")
+    assert "not answered" in reply["result"]["message"]
 
 
 async def test_hangup_of_a_call_that_is_gone(agent: Agent, kamailio: FakeKamailio) -> None:
