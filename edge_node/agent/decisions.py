@@ -175,7 +175,7 @@ class Decisions:
 
     async def _auth(self, pending: _Pending, kamailio: Sender) -> None:
         question = pending.question
-        reply = await self._exchange("/auth", questions.auth_request(question, self._node).wire(), pending)
+        reply = await self._exchange("/auth", questions.auth_request(question, self._node).wire(), pending, late=0.0)
         if (wanted := _challenge(reply)) is not None:
             self._challenge(pending, kamailio, wanted)
             return
@@ -193,7 +193,8 @@ class Decisions:
 
     async def _route(self, pending: _Pending, kamailio: Sender) -> None:
         question = pending.question
-        reply = await self._exchange("/route", questions.route_request(question, self._node).wire(), pending)
+        request = questions.route_request(question, self._node)
+        reply = await self._exchange("/route", request.wire(), pending, late=LATE_SEC)
         if (wanted := _challenge(reply)) is not None:
             self._challenge(pending, kamailio, wanted)
             return
@@ -231,17 +232,17 @@ class Decisions:
         else:
             self._aftermath.not_executed(question, directive.call_id, directive.account_id, pending.cause)
 
-    async def _exchange(self, path: str, body: str, pending: _Pending) -> dict[str, Any]:
-        """One request, and exactly one more with the same body after a connection error. Raises `BrainError`."""
+    async def _exchange(self, path: str, body: str, pending: _Pending, late: float) -> dict[str, Any]:
+        """One request, and one more with the same body after a connection error; answers may be `late` seconds late."""
         try:
-            reply = await self._brain.post(path, body, self._left(pending) + LATE_SEC)
+            reply = await self._brain.post(path, body, self._left(pending) + late)
         except BrainError as error:
             pause = DECISION.delay(0)
             if error.failure is not Failure.CONNECTION or self._left(pending) <= pause:
                 raise
             self._metrics.retries.inc()
             await asyncio.sleep(pause)
-            reply = await self._brain.post(path, body, self._left(pending) + LATE_SEC)
+            reply = await self._brain.post(path, body, self._left(pending) + late)
         try:
             parsed = json.loads(reply)
         except ValueError as error:

@@ -120,6 +120,8 @@ class EventBuffer:
         if shed:
             self._metrics.events.labels("shed").inc(shed)
             self._log.error("event buffer full: the oldest were dropped", count=shed)
+            # Perhaps snapshots among them: the brain may have them anew.
+            self._snapshots.clear()
         self._to_send.set()
         for one in batch:
             if one.written is not None:

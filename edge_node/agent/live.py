@@ -152,15 +152,15 @@ class Live:
     def cancel_rebuild(self) -> None:
         self._moved = None
 
-    def rebuild(self, calls: Iterable[Call], contacts: Iterable[ContactState]) -> None:
-        """Takes Kamailio's lists as the truth, but for what moved since `begin_rebuild`. Contacts of devices whose
-        account is not known are left out: their next REGISTER tells it.
+    def rebuild(self, calls: Iterable[Call], contacts: Iterable[ContactState], settle: float = SETTLE_SEC) -> None:
+        """Takes Kamailio's lists as the truth, but for what moved since `begin_rebuild`, and for directives younger
+        than `settle` seconds. Contacts of devices whose account is not known are left out until they register again.
         """
         moved, self._moved = self._moved or set(), None
         listed = {call.call_id: call for call in calls}
-        settled = self._clock() - SETTLE_SEC
+        settled = self._clock() - settle
         for call in list(self._calls.values()):
-            if call.call_id not in listed and call.call_id not in moved and call.since < settled:
+            if call.call_id not in listed and call.call_id not in moved and call.since <= settled:
                 self._drop_call(call.call_id)
         for call in listed.values():
             known = self._calls.get(call.call_id)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from edge_node.agent.clock import Clock
 from edge_node.agent.kamailio import Kamailio, KamailioError
-from edge_node.agent.live import Live
+from edge_node.agent.live import SETTLE_SEC, Live
 from edge_node.agent.log import Log
 from edge_node.agent.retry import RECONNECT
 
@@ -71,14 +71,15 @@ class Rebuilder:
             self._due.clear()
             announced = self._announced
             if self._kamailio is not None:
-                await self._fetch(self._kamailio)
+                await self._fetch(self._kamailio, settle=SETTLE_SEC if announced == self.boot_id else 0.0)
             if announced and announced != self.boot_id:
                 self._log.info("kamailio started", boot_id=announced, calls=self._live.calls)
                 self.boot_id = announced
                 self.first_done.set()
                 self._on_boot()
 
-    async def _fetch(self, kamailio: Kamailio) -> None:
+    async def _fetch(self, kamailio: Kamailio, settle: float) -> None:
+        """A Kamailio that started anew has forgotten the directives of before: then nothing need settle."""
         self._live.begin_rebuild()
         try:
             calls = await kamailio.calls()
@@ -86,4 +87,4 @@ class Rebuilder:
         except BaseException:
             self._live.cancel_rebuild()
             raise
-        self._live.rebuild(calls, contacts)
+        self._live.rebuild(calls, contacts, settle)

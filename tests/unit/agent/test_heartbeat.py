@@ -87,6 +87,8 @@ async def test_heartbeats_go_on_while_questions_wait(agent: Agent, brain: StubBr
 async def test_a_restarted_kamailio_is_listed_again_and_greeted_for(
     agent: Agent, brain: StubBrain, kamailio: FakeKamailio
 ) -> None:
+    await kamailio.ask("1:1", "route")
+    assert agent.live.call(CALL) is not None
     await kamailio.stop()
     kamailio.boot = "boot-2"
     kamailio.dialogs = [live_dialog("call_survived")]
@@ -95,6 +97,7 @@ async def test_a_restarted_kamailio_is_listed_again_and_greeted_for(
     hello = brain.bodies("/fleet/hello")[-1]
     assert hello["bootIds"]["kamailio"] == kamailio.boot
     assert agent.live.call("call_survived") is not None
+    assert agent.live.call(CALL) is None
     assert agent.health().ok
 
 

@@ -153,6 +153,15 @@ def test_a_decision_has_time_to_become_a_dialog(live: Live, watch: Watch) -> Non
     assert live.call("call_young") is None
 
 
+def test_a_new_kamailio_knows_no_directive_of_before(live: Live, watch: Watch) -> None:
+    live.put_call(call("call_young", since=watch.now))
+    live.begin_rebuild()
+    live.put_call(call("call_since", since=watch.now))
+    live.rebuild([], [], settle=0.0)
+    assert live.call("call_young") is None
+    assert live.call("call_since") is not None
+
+
 def test_a_list_that_did_not_come_changes_nothing(live: Live) -> None:
     live.put_call(call("call_a"))
     live.begin_rebuild()
