@@ -142,7 +142,7 @@ def step(call: Call, event: Event) -> Call:
             return _refused(call, event)
         case Listed():
             return _listed(call, event)
-        case Lost():
+        case _:
             return _lost(call, event)
 
 

@@ -1,0 +1,39 @@
+"""`Holdings` of the domain over a plain set."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tandem.domain.cac import Dimension, Leg, Want
+
+Row = tuple[str, Leg, Dimension, str]
+
+
+class Ledger:
+    """Rows (call, leg, dimension, subject), with the usage of each subject counted beside them."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, set[Row]] = {}
+        self.counts: Counter[tuple[Dimension, str]] = Counter()
+
+    def used_beside(self, call_id: str, want: Want) -> int:
+        own = (call_id, want.leg, want.dimension, want.subject) in self.rows.get(call_id, set())
+        return self.counts[want.dimension, want.subject] - own
+
+    def take(self, call_id: str, want: Want) -> None:
+        row = (call_id, want.leg, want.dimension, want.subject)
+        held = self.rows.setdefault(call_id, set())
+        if row not in held:
+            held.add(row)
+            self.counts[want.dimension, want.subject] += 1
+
+    def release(self, call_id: str, leg: Leg | None = None) -> None:
+        held = self.rows.get(call_id, set())
+        for row in [row for row in held if leg is None or row[1] is leg]:
+            held.remove(row)
+            self.counts[row[2], row[3]] -= 1
+        if not held:
+            self.rows.pop(call_id, None)
+
+    def used(self, subject: str) -> int:
+        return self.counts[Dimension.USER_SIMULTANEOUS, subject]

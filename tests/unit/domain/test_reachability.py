@@ -1,0 +1,33 @@
+"""What a registration report makes of a contact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tandem.domain.reachability import Contact, ContactChange, apply
+
+NOW = 1_000_000
+KNOWN = Contact("dev_1", "node_1", "sip:1001@192.0.2.7", NOW + 60_000, NOW - 1_000)
+LATER = replace(KNOWN, updated_at=NOW, expires_at=NOW + 90_000)
+EARLIER = replace(KNOWN, updated_at=NOW - 2_000)
+
+
+@pytest.mark.parametrize(
+    ("known", "change", "reported", "result"),
+    [
+        (None, ContactChange.ADDED, LATER, LATER),
+        (KNOWN, ContactChange.REFRESHED, LATER, LATER),
+        (KNOWN, ContactChange.EXPIRED, LATER, None),
+        (KNOWN, ContactChange.REMOVED, LATER, None),
+        (None, ContactChange.REMOVED, LATER, None),
+        (KNOWN, ContactChange.REMOVED, EARLIER, KNOWN),
+        (KNOWN, ContactChange.REFRESHED, EARLIER, KNOWN),
+        (KNOWN, ContactChange.REFRESHED, KNOWN, KNOWN),
+        (KNOWN, ContactChange.ADDED, replace(LATER, expires_at=NOW), None),
+        (None, ContactChange.ADDED, replace(LATER, expires_at=NOW - 1), None),
+    ],
+)
+def test_apply(known: Contact | None, change: ContactChange, reported: Contact, result: Contact | None) -> None:
+    assert apply(known, change, reported, NOW) == result
