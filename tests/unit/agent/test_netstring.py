@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_node.agent.netstring import MAX_OUTGOING, Decoder, FramingError, TooLargeError, encode
@@ -55,6 +55,7 @@ class KamailioReader:
             position += length + 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=8), st.lists(st.integers(0, 400), max_size=12), st.booleans())
 def test_any_split_gives_the_same_payloads(payloads: list[bytes], cuts: list[int], padded: bool) -> None:
     stream = b"".join(encode(one) if padded else b"%d:%b," % (len(one), one) for one in payloads)
@@ -71,6 +72,7 @@ def test_every_single_byte_split() -> None:
         assert decoder.feed(stream[:cut]) + decoder.feed(stream[cut:]) == [b"abc", b"", b"hello world"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_garbage_is_refused_or_waits(data: bytes) -> None:
     decoder = Decoder()
@@ -92,6 +94,7 @@ def test_too_large_for_kamailio() -> None:
         encode(b"x" * (MAX_OUTGOING - 8))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 9_000), st.booleans()), min_size=1, max_size=60))
 def test_kamailio_loses_no_frame_whatever_has_piled_up(writes: list[tuple[int, bool]]) -> None:
     """It reads after any of the agent's writes, or later, when much waits."""

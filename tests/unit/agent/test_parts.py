@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_node.agent import seam
@@ -34,6 +34,7 @@ MINIMAL = {
 }
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.floats(0, 1))
 def test_a_delay_keeps_its_bounds(attempt: int, fraction: float) -> None:
     policy = Policy(first=0.1, highest=5.0, lowest=0.05)
@@ -233,6 +234,7 @@ def test_numbers_are_numbers() -> None:
     assert [seam.number(text) for text in ("5", "", "-1", "٣", "9" * 30)] == [5, None, None, None, None]
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=300)
     | st.recursive(
