@@ -176,7 +176,7 @@ def _challenge_and_judge(registrar: RawPhone, challenges: list[Challenge]) -> st
     """Challenge one REGISTER, accept the repeated one if its answer is right; returns what it answered."""
     first = registrar.receive(5)
     assert first is not None
-    source = ("127.0.0.1", int(first.get("Via").split(";")[0].rpartition(":")[2]))
+    source = registrar.source
     asking = [("WWW-Authenticate", _offer(challenge)) for challenge in challenges]
     registrar.send(reply(first, 401, "Unauthorized", to_tag="r", extra=asking), source)
     second = registrar.receive(5, lambda message: message.cseq > first.cseq)

@@ -42,6 +42,7 @@ class RawPhone:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((host, port))
         self.host, self.port = self.socket.getsockname()[:2]
+        self.source: tuple[str, int] = edge  # where the last message came from
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +137,7 @@ class RawPhone:
         while (left := end - time.monotonic()) > 0:
             if not select.select([self.socket], [], [], left)[0]:
                 return None
-            data = self.socket.recv(DATAGRAM)
+            data, self.source = self.socket.recvfrom(DATAGRAM)
             if data.strip(b"\r\n\0"):
                 message = parse(data)
                 if wanted(message):
