@@ -47,10 +47,8 @@ def install(names: Sequence[str] = EDGE + TESTS) -> bool:
     known = set(_enabled(UNITS))
     with _no_service_starts(prefix):
         _apt([*prefix, "apt-get", "update", "-qq"])
-        _apt(
-            [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq"]
-            + ["--no-install-recommends", *wanted]
-        )
+        quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends"]
+        _apt([*prefix, *quiet, *wanted])
     for unit in _enabled(UNITS):
         if unit not in known:
             subprocess.run([*prefix, "systemctl", "disable", "--quiet", unit], capture_output=True, check=False)

@@ -50,7 +50,8 @@ def parse(data: bytes) -> Message:
 def sdp(port: int, attribute: str = "sendrecv") -> str:
     return (
         f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na={attribute}\r\n"
+        f"m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n"
+        f"a=rtpmap:101 telephone-event/8000\r\na={attribute}\r\n"
     )
 
 
@@ -83,6 +84,7 @@ class Phone(asyncio.DatagramProtocol):
         self.port = 0
         self.seen: list[Message] = []
         self._news = asyncio.Condition()
+        self._closed = asyncio.Event()
         self._transport: asyncio.DatagramTransport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -92,9 +94,13 @@ class Phone(asyncio.DatagramProtocol):
         self.port = self._transport.get_extra_info("sockname")[1]
         return self
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+            await self._closed.wait()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._closed.set()
 
     def datagram_received(self, data: bytes, _addr: tuple[str, int]) -> None:
         if len(data) < 10:
