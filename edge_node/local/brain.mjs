@@ -75,7 +75,7 @@ try {
   await miniflare.ready;
 } catch (error) {
   // Made anew by the next start, should the snapshot be what is wrong.
-  if (snapshot?.made) fs.rmSync(snapshot.folder, { recursive: true, force: true });
+  if (snapshot?.made && error.code !== "ERR_ADDRESS_IN_USE") fs.rmSync(snapshot.folder, { recursive: true, force: true });
   fail(error.message);
 }
 started = true;
