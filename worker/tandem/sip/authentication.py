@@ -76,7 +76,8 @@ def authenticate(book: Book, asked: Asked, now: int) -> Registrant | Challenge:
         return challenge(book.nonce_key, asked.realm, asked.node_id, now)
     if not is_current(book.nonce_key, credentials.nonce, now, asked.realm, asked.node_id):
         return challenge(book.nonce_key, asked.realm, asked.node_id, now, stale=True)
-    cnonce = credentials.cnonce or ""
+    # Without qop the digest covers neither: a stranger's cnonce must not make a used nonce look new.
+    cnonce = credentials.cnonce or "" if credentials.qop is not None else ""
     nc = int(credentials.nc or "0", 16) if credentials.qop is not None else 0
     use = NonceUse(nc, credentials.response, asked.source, asked.cseq, now)
     reuse = judge_reuse(book.guards.last_use(credentials.nonce, cnonce), use)
