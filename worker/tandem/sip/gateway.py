@@ -94,16 +94,21 @@ class Gateway:
         realm = fields.get(realm_field)
         if not isinstance(realm, str):
             raise TandemError("invalid_request", f"Field {realm_field}: a string is required.", realm_field)
-        for fresh in (False, True):
-            found = await self._domain(realm)
-            reply = await self._env.presence.call(
-                found.account_id, method, found.account_id, origin.encode(), request.body
-            )
-            if fresh or not reply.startswith("421"):
-                return reply
-            self._control.forget_domain(realm)
-            origin = Origin(origin.node_id, origin.region, origin.request_id)
-        raise AssertionError("unreachable")
+        found = await self._domain(realm)
+        reply = await self._ask(found, method, origin, request.body)
+        if not reply.startswith("421"):
+            return reply
+        self._control.forget_domain(realm)
+        owner = await self._domain(realm)
+        if owner.account_id == found.account_id:
+            # The domain is newer than the object's replica. The object has seen this request id, so it gets another
+            # one: a replay of the request stops at the first.
+            await self._env.presence.call(owner.account_id, "poke", owner.account_id)
+            origin = Origin(origin.node_id, origin.region, f"{origin.request_id}-2")
+        return await self._ask(owner, method, origin, request.body)
+
+    async def _ask(self, found: Domain, method: str, origin: Origin, body: str) -> str:
+        return await self._env.presence.call(found.account_id, method, found.account_id, origin.encode(), body)
 
     async def _event(self, request: Request) -> str:
         """One hop for each account of the batch; an unknown account's events are refused for good."""
