@@ -6,14 +6,13 @@ import shutil
 import subprocess
 import sys
 
-from edge_node.local.packages import PackagesError
-from edge_node.local.render import RenderError
-
-from edge_node.local import probe, status
+from edge_node.local import deploy, migrate, probe, status, vendor
 from edge_node.local.bundle import BundleError
 from edge_node.local.demo_call import DemoError
+from edge_node.local.packages import PackagesError
 from edge_node.local.phone import PhoneError
 from edge_node.local.ports import PortError
+from edge_node.local.render import RenderError
 from edge_node.local.settings import Settings, load
 from edge_node.local.supervise import Supervisor, SupervisorError
 from edge_node.local.up import UpError, up
@@ -55,8 +54,6 @@ def main(arguments: list[str]) -> int:
             case "redeploy":
                 redeploy(settings)
             case "deploy":
-                from edge_node.local import deploy
-
                 return deploy.main(arguments[1:])
             case _:
                 print(__doc__)
@@ -77,6 +74,8 @@ def redeploy(settings: Settings) -> None:
     supervisor = Supervisor(settings)
     if not supervisor.is_running():
         raise UpError("Nothing is running: `make up` starts the changed brain.")
+    vendor.vendor()
+    migrate.apply(settings)
     supervisor.restart("brain")
     wait_until(lambda: probe.brain_version(settings) is not None, 60, "the brain")
     print("The brain was redeployed; the edge was not touched.")

@@ -28,6 +28,7 @@ def brain_command(settings: Settings, control_port: int | None = None) -> list[s
         f"--port={settings.brain_port}",
         f"--bundle={settings.state / 'bundle'}",
         f"--vars={settings.secrets / 'brain.json'}",
+        "--snapshots",
         *control,
     ]
 

@@ -30,13 +30,14 @@ def tandem(installed: Installation) -> Iterator[Installation]:
     installed.proxy.slow = lambda path, body: 0.0
     installed.wait_ready()
     for account in range(len(installed.demo["accounts"])):
-        installed.wait_live(0, 30, account)
+        installed.wait_live(0, 15, account)
 
 
 @pytest.fixture
 def phones(tandem: Installation, tmp_path: Path) -> Iterator[Phones]:
     with Phones(tandem.demo["sip"], tmp_path) as opened:
         yield opened
+        opened.unregister()
 
 
 @pytest.fixture

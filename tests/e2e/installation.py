@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import sqlite3
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +23,8 @@ from tandem.domain.digest import make_secrets
 from tests.e2e.fault_proxy import FaultProxy
 
 RTP_PORTS = 1000
+# A dead call is found within seconds, where production takes a minute or two.
+QUICK = {"kamailio_dialog_keepalive_sec": 30, "rtpengine_media_timeout_sec": 10}
 
 
 class Installation:
@@ -39,11 +42,15 @@ class Installation:
         bundle.pack(REPOSITORY / "node_modules", settings.state / "bundle")
         migrate.apply(settings)
         demo_data.prepare(settings)
-        render.render(settings)
+        render.render(settings, QUICK)
         self.demo: dict[str, Any] = json.loads((settings.state / "demo.json").read_text())
         self.proxy.__enter__()
-        self.supervisor.start(programs(settings, self.control_port))
-        self.wait_ready()
+        try:
+            self.supervisor.start(programs(settings, self.control_port))
+            self.wait_ready()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -145,6 +152,16 @@ class Installation:
 
     def pid(self, part: str) -> int:
         return self.supervisor.states()[part].pid
+
+    @contextlib.contextmanager
+    def without(self, part: str) -> Iterator[None]:
+        """A part that is down for a while; up and ready again afterwards, whatever happened."""
+        self.supervisor.stop_process(part)
+        try:
+            yield
+        finally:
+            self.supervisor.start_process(part)
+            self.wait_ready()
 
     def kill(self, part: str) -> int:
         """kill -9 of a part's process group; the supervisor starts it again. The killed pid."""

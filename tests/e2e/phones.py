@@ -23,7 +23,7 @@ from typing import Self
 import pytest
 
 from edge_node.local import audio, settings
-from edge_node.local.phone import Phone
+from edge_node.local.phone import Phone, PhoneError
 
 # No tone is another's harmonic or near it, and each fits whole periods into a second.
 TONES = (440, 1000, 620, 1460, 780, 1180, 2140, 530)
@@ -61,6 +61,12 @@ class Phones:
         if registered:
             phone.register()
         return phone
+
+    def unregister(self) -> None:
+        """Take every phone that lives off the edge, so that the next test's calls find only its own."""
+        for phone in self._tones:
+            with contextlib.suppress(PhoneError):
+                phone.unregister()
 
     def connect(self, caller: Phone, callee: Phone, extension: str | None = None, *, late_offer: bool = False) -> int:
         """Place a call, answer it and wait until both have media; returns the caller's number of the call."""

@@ -116,7 +116,8 @@ def test_hold_and_audio_afterwards(open_phone: Open, phones: Phones) -> None:
 
 
 def test_two_tenants_with_the_same_extensions_at_once(open_phone: Open, phones: Phones, tandem: Installation) -> None:
-    acme, globex = ([open_phone(one, account) for one in ("1001", "1002")] for account in (0, 1))
+    acme = open_phone("1001"), open_phone("1002")
+    globex = open_phone("1001", 1), open_phone("1002", 1)
     phones.connect(*acme)
     phones.connect(*globex)
     assert (tandem.live_calls(0), tandem.live_calls(1)) == (1, 1)
@@ -171,9 +172,10 @@ def test_a_retransmitted_invite_is_admitted_once(open_phone: Open, open_raw: Ope
     assert tandem.live_calls() == 1
     assert tandem.proxy.passed["/route"] - before == 1
     caller.send(caller.cancel(invite))
-    responses = caller.collect(invite, 5)
-    caller.send(caller.ack(invite, responses[-1]))
-    assert responses[-1].status == 487
+    refused = caller.receive(5, lambda message: message.status >= 300 and message.method == "INVITE")
+    assert refused is not None
+    caller.send(caller.ack(invite, refused))
+    assert refused.status == 487
     callee.wait_for("ended", 5)
 
 
@@ -198,6 +200,7 @@ def test_a_reused_call_id_is_a_new_call(open_phone: Open, open_raw: OpenRaw, tan
 def test_bye_twice_releases_once(open_phone: Open, open_raw: OpenRaw, tandem: Installation) -> None:
     callee, caller = open_phone("1002"), open_raw("1001")
     callee.auto_answer()
+    known = {record["call_id"] for record in tandem.records()}
     invite, final = caller.call(f"sip:1002@{caller.domain}")
     caller.send(caller.ack(invite, final))
     tandem.wait_live(1)
@@ -206,8 +209,11 @@ def test_bye_twice_releases_once(open_phone: Open, open_raw: OpenRaw, tandem: In
     caller.send(bye)
     assert caller.collect(bye, 3)[-1].status == 200
     again = caller.within("BYE", final, cseq=invite.cseq + 2)
-    assert caller.final(again).status == 481
+    assert caller.final(again).status in (200, 481)
     tandem.wait_live(0)
+    until(
+        lambda: [r["hangup_by"] for r in tandem.records() if r["call_id"] not in known] == ["caller"], 10, "one record"
+    )
 
 
 def test_a_wrong_password_places_no_call(open_raw: OpenRaw, tandem: Installation) -> None:

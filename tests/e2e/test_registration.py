@@ -26,8 +26,9 @@ def test_a_wrong_password_and_an_unknown_user_are_refused_alike(tandem: Installa
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
 @pytest.mark.parametrize("qop", [True, False])
 def test_every_digest_that_is_offered_is_taken(open_raw: OpenRaw, algorithm: str, qop: bool) -> None:
-    how = {} if qop else {"qop": None}
-    assert open_raw("1003").register(algorithm=algorithm, **how).status == 200
+    phone = open_raw("1003")
+    assert phone.register(algorithm=algorithm, use_qop=qop).status == 200
+    assert phone.register(algorithm=algorithm, expires=0).status == 200
 
 
 def test_both_algorithms_are_offered_strongest_first(open_raw: OpenRaw) -> None:

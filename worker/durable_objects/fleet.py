@@ -20,7 +20,8 @@ class Fleet(DurableObject):
 
     def __init__(self, ctx: Any, env: Any) -> None:
         super().__init__(ctx, env)
-        self._nodes = Nodes(object_sql(ctx))
+        self._sql = object_sql(ctx)
+        self._nodes = Nodes(self._sql)
         watch = fleet.Watch(self._nodes, now_ms())
         telling = fleet.Telling(self._nodes, make_env(env))
         self._wheel = Wheel(object_alarm(ctx), (watch, telling), lambda: random_bytes(1)[0] / 256)
@@ -60,7 +61,7 @@ class Fleet(DurableObject):
 
     def _answer(self, decide: Callable[[int], str], request_id: str | None = None) -> str:
         try:
-            return envelope(200, decide(now_ms()))
+            return envelope(200, self._sql.transaction(lambda: decide(now_ms())))
         except TandemError as error:
             return envelope(error.status, error_reply(error, request_id))
         except Exception as error:

@@ -28,7 +28,7 @@ class Presence(DurableObject):
         super().__init__(ctx, env)
         self._bindings = make_env(env)
         self._book = Book(object_sql(ctx), self._bindings.master_key)
-        self._shipping = Shipping(self._book, self._bindings)
+        self._shipping = Shipping(self._book, self._bindings, now_ms())
         self._sweep = Sweep(self._book, self._bindings, now_ms())
         leases = Leases(self._book, self._bindings, self._shipping)
         self._wheel = Wheel(object_alarm(ctx), (self._shipping, leases, self._sweep), lambda: random_bytes(1)[0] / 256)
@@ -135,7 +135,7 @@ class Presence(DurableObject):
                 await self._load(account_id)
             if first is not None:
                 await first()
-            return envelope(200, decide(now_ms()))
+            return envelope(200, self._book.sql.transaction(lambda: decide(now_ms())))
         except TandemError as error:
             return envelope(error.status, error_reply(error, request_id))
         except Exception as error:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import js
-from pyodide.ffi import create_once_callable, jsnull, to_js
+from pyodide.ffi import JsException, create_once_callable, jsnull, to_js
 from workers import DurableObject, WorkerEntrypoint
 
 from tandem.contracts.errors import TandemError
@@ -70,7 +70,22 @@ class ObjectSql:
 
     def transaction(self, body: Callable[[], T]) -> T:
         result: list[T] = []
-        self._storage.transactionSync(create_once_callable(lambda: result.append(body())))
+        failure: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                result.append(body())
+            except BaseException as error:
+                failure.append(error)
+                raise
+
+        try:
+            self._storage.transactionSync(create_once_callable(run))
+        except JsException:
+            # The way through JavaScript loses the exception's type.
+            if failure:
+                raise failure[0] from None
+            raise
         return result[0]
 
 

@@ -23,12 +23,10 @@ class Shipping:
 
     name = "shipping"
 
-    def __init__(self, book: Book, env: Env) -> None:
+    def __init__(self, book: Book, env: Env, now: int) -> None:
         self._book = book
         self._env = env
-        self._due: int | None = None
-        if book.calls.has_unshipped():
-            self._due = 0
+        self._due = now if book.calls.has_unshipped() else None
 
     def dirty(self, now: int) -> int:
         """A call's record changed; when it will be shipped."""
