@@ -15,7 +15,10 @@ from tandem.store.directory import Registrant
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The request to authenticate; `realm` is the account's canonical domain."""
+    """The request to authenticate; `realm` is the account's canonical domain.
+
+    Not `repeatable` is what cannot be our own retry: then a repeated digest is stale however soon it comes.
+    """
 
     method: str
     realm: str
@@ -24,6 +27,7 @@ class Asked:
     cseq: str
     user_agent: str | None
     credentials: DigestCredentials
+    repeatable: bool = True
 
 
 def challenge(nonce_key: bytes, realm: str, node_id: str, now: int, stale: bool = False) -> Challenge:
@@ -81,7 +85,7 @@ def authenticate(book: Book, asked: Asked, now: int) -> Registrant | Challenge:
     nc = int(credentials.nc or "0", 16) if credentials.qop is not None else 0
     use = NonceUse(nc, credentials.response, asked.source, asked.cseq, now)
     reuse = judge_reuse(book.guards.last_use(credentials.nonce, cnonce), use)
-    if reuse is Reuse.STALE:
+    if reuse is Reuse.STALE or (reuse is Reuse.REPEAT and not asked.repeatable):
         return challenge(book.nonce_key, asked.realm, asked.node_id, now, stale=True)
     if reuse is Reuse.FRESH:
         book.guards.use(credentials.nonce, cnonce, use)

@@ -21,20 +21,30 @@ _BROWSER: Final = MediaProfile(profile="UDP/TLS/RTP/SAVPF", ice="force")
 
 
 def answer(book: Book, request: RouteRequest, node_id: str, region: str, now: int) -> str:
-    """The reply's JSON text; a repeated first question gets the same text again."""
+    """The reply's JSON text; a repeated first question gets the same text again, once its credentials are checked:
+    the callee knows the SIP identifiers of a call too."""
     if request.call_id is not None:
         return _next_step(book, request.call_id, request.outcome, now)
     known = book.calls.known_reply(request.sip_call_id, request.from_tag, request.cseq)
-    if known is not None:
-        return known
     realm = canonical_domain(book, request.from_domain)
     check_account(book)
     if request.credentials is None:
         raise TandemError("invalid_request", "There are no credentials to verify.", "credentials")
-    asked = Asked("INVITE", realm, node_id, request.source_ip, request.cseq, request.user_agent, request.credentials)
+    asked = Asked(
+        "INVITE",
+        realm,
+        node_id,
+        request.source_ip,
+        request.cseq,
+        request.user_agent,
+        request.credentials,
+        repeatable=known is not None,
+    )
     verdict = authenticate(book, asked, now)
     if isinstance(verdict, Challenge):
         return ChallengeReply(challenge=verdict).wire()
+    if known is not None:
+        return known
     return _first_step(book, request, verdict.user, verdict.device, node_id, region, now)
 
 
