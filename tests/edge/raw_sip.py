@@ -41,6 +41,8 @@ class RawPhone:
         self.edge = edge
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((host, port))
+        self.host: str
+        self.port: int
         self.host, self.port = self.socket.getsockname()[:2]
         self.source: tuple[str, int] = edge  # where the last message came from
 

@@ -1,7 +1,8 @@
 """Runs SIPp with the scenarios of `tests/edge/sipp/` and reads its statistics.
 
-    with sipp.start("uas_answer", edge=edge, port=port, calls=1, folder=tmp_path) as callee:
-        caller = sipp.run("uac_call", edge=edge, callers=[account], calls=1, folder=tmp_path)
+    port = sipp.register(callee_account, edge)
+    with sipp.start("uas_answer", edge=edge, port=port, folder=tmp_path) as callee:
+        caller = sipp.run("uac_call", edge=edge, callers=[caller_account], folder=tmp_path)
         assert caller.clean and callee.wait(10).clean
 
 SIPp 3.6.1 answers MD5 challenges only and stumbles over others: over UDP the runner keeps those from it (`md5_only`).
@@ -20,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.edge.md5_only import md5_only
+from tests.edge.raw_sip import LOOPBACK, RawPhone
 
 SCENARIOS = Path(__file__).parent / "sipp"
-LOOPBACK = "127.0.0.1"
 READY_SECONDS = 5.0
 # What SIPp may take beyond its own time-out to write its files and end.
 GRACE_SECONDS = 5.0
@@ -135,6 +136,14 @@ def run(scenario: str, *, timeout: float = 30.0, **options: object) -> Result:
     """Run a scenario to its end; the options are those of `start`."""
     with start(scenario, timeout=timeout, **options) as process:  # type: ignore[arg-type]
         return process.wait(timeout + GRACE_SECONDS)
+
+
+def register(account: Account, edge: tuple[str, int]) -> int:
+    """Register a port for a callee scenario, from that very port (an edge may take the source for the contact)."""
+    with RawPhone(account.user, account.password, account.domain, edge) as phone:
+        final = phone.register()
+        assert final.status == 200, f"{account.user} could not register: {final.start}"
+        return phone.port
 
 
 def free_port() -> int:
