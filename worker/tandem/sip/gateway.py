@@ -7,6 +7,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from tandem.contracts.auth import AuthRequest, ChallengeReply
 from tandem.contracts.cac import CacResetRequest
 from tandem.contracts.errors import TandemError, error_reply, parse
@@ -216,7 +218,7 @@ class Gateway:
         return key
 
     async def _domain(self, name: str) -> Domain:
-        found = await self._control.domain(name, now_ms()) if len(name) <= 255 else None
+        found = await self._control.domain(name, now_ms()) if len(name) <= 255 and name.isascii() else None
         if found is None:
             raise TandemError("unknown_domain", "No account has this SIP domain.")
         return found
@@ -230,7 +232,8 @@ def _fields(request: Request) -> dict[str, Any]:
     if request.method == "GET":
         return {}
     try:
-        fields = json.loads(request.body)
+        # Unlike json.loads it refuses lone surrogates, and nesting that would exhaust the stack.
+        fields = from_json(request.body)
     except ValueError:
         raise TandemError("invalid_request", "The body is not JSON.") from None
     if not isinstance(fields, dict):
