@@ -113,7 +113,10 @@ class Gateway:
         return await self._env.presence.call(found.account_id, method, found.account_id, origin.encode(), body)
 
     async def _event(self, request: Request) -> str:
-        """One hop for each account of the batch; an unknown account's events are refused for good."""
+        """One hop for each account of the batch; an unknown account's events are refused for good.
+
+        An account that cannot answer now holds up no other: its events alone are not acknowledged.
+        """
         origin, _ = await self._from_node(request)
         batch = parse(EventBatch, request.body)
         by_account: dict[str, list[Any]] = {}
@@ -121,18 +124,25 @@ class Gateway:
             by_account.setdefault(event.account_id, []).append(event)
         acked: list[str] = []
         refused: dict[str, str] = {}
+        failure: str | None = None
         for account_id, events in by_account.items():
             ids = [event.event_id for event in events]
             if not await self._control.account_exists(account_id, now_ms()):
                 refused.update(dict.fromkeys(ids, "unknown_account"))
                 continue
             part = EventBatch(node=origin.node_id, events=events).wire()
-            reply = await self._env.presence.call(account_id, "event", account_id, origin.encode(), part)
+            try:
+                reply = await self._env.presence.call(account_id, "event", account_id, origin.encode(), part)
+            except Exception as error:
+                log("warning", "object_unreachable", account_id=account_id, error=type(error).__name__)
+                away = TandemError("unavailable", "The account's object cannot be reached; send the events again.")
+                reply = envelope(away.status, error_reply(away, origin.request_id))
             status, text = open_envelope(reply)
-            if status != 200:
-                return reply if not acked and not refused else _partial(acked, refused)
-            acked.extend(json.loads(text)["acked"])
-        return _partial(acked, refused)
+            if status == 200:
+                acked.extend(json.loads(text)["acked"])
+            else:
+                failure = reply
+        return failure if failure is not None and not acked and not refused else _partial(acked, refused)
 
     async def _hello(self, request: Request) -> str:
         origin, _ = await self._from_node(request)
