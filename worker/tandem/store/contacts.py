@@ -19,7 +19,7 @@ class Contacts:
     def report(self, change: ContactChange, reported: Contact, now: int) -> None:
         """Takes a registration report. A removal without a contact URI (`*`) removes the device's on that node."""
         if change is ContactChange.REMOVED and reported.contact in ("", "*"):
-            self._sql.run(_SQL["drop_device_contacts"], reported.device_id, reported.node_id)
+            self._sql.run(_SQL["drop_device_contacts"], reported.device_id, reported.node_id, reported.updated_at)
             return
         key = (reported.device_id, reported.node_id, reported.contact)
         found = self._sql.json(_SQL["contact"], *key)

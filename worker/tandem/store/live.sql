@@ -78,7 +78,7 @@ ON CONFLICT (device_id, node_id, contact) DO UPDATE SET expires_at = excluded.ex
 DELETE FROM contact WHERE device_id = ? AND node_id = ? AND contact = ?;
 
 -- name: drop_device_contacts
-DELETE FROM contact WHERE device_id = ? AND node_id = ?;
+DELETE FROM contact WHERE device_id = ? AND node_id = ? AND updated_at <= ?;
 
 -- name: drop_node_contacts
 DELETE FROM contact WHERE node_id = ? AND updated_at <= ?;
