@@ -21,8 +21,8 @@ _OUTPUTS: Final = (
     "etc/rtpengine.conf",
     "etc/agent.json",
     "etc/credential",
-    "data/kamailio/location.sqlite",
-    "data/kamailio/dialog.sqlite",
+    "etc/kamailio/start.py",
+    "data/kamailio",
 )
 _SHARED_MEMORY_MB: Final = 256
 _PRIVATE_MEMORY_MB: Final = 16
@@ -33,14 +33,18 @@ class RenderError(Exception):
 
 
 def kamailio_command(settings: Settings) -> list[str]:
-    """In the foreground, logging to stderr; the supervisor's SIGTERM ends it."""
+    """In the foreground, logging to stderr; SIGTERM ends it. start.py becomes Kamailio: one process."""
     run = settings.node_state / "run"
+    etc = settings.node_state / "etc/kamailio"
     return [
+        sys.executable,
+        str(etc / "start.py"),
+        str(settings.node_state / "data/kamailio"),
         "/usr/sbin/kamailio",
         "-DD",
         "-E",
         "-f",
-        str(settings.node_state / "etc/kamailio/kamailio.cfg"),
+        str(etc / "kamailio.cfg"),
         "-Y",
         str(run),
         "-P",

@@ -22,7 +22,6 @@ OVERRIDES = {
     "kamailio_answer_timeout_ms": 1500,
     "kamailio_fr_timer_ms": 2000,
     "kamailio_min_expires_sec": 2,
-    "kamailio_contact_sweep_sec": 1,
     "kamailio_dialog_keepalive_sec": 30,
     "rtpengine_media_timeout_sec": 3,
     "rtpengine_hold_timeout_sec": 60,
@@ -614,8 +613,8 @@ async def test_contacts_and_calls_survive_a_killed_kamailio(node: Node, agent: S
     caller, callee = await phones.pair()
     held = await phones.registered(f"held{callee.name}")
     call = await establish(caller, callee)
-    # the dialog is written within a second
-    await until(lambda: _stored(node, call.invite.header("call-id")))
+    # both are written within a second
+    await until(lambda: _stored(node, call.invite.header("call-id"), held.contact))
     await agent.close()
     node.kill_kamailio()
     node.start_kamailio()
@@ -633,11 +632,17 @@ async def test_contacts_and_calls_survive_a_killed_kamailio(node: Node, agent: S
     assert len({e["ev"] for e in agent.events}) == len(agent.events)
 
 
-def _stored(node: Node, call_id: str) -> bool:
-    with sqlite3.connect(f"file:{node.settings.node_state}/data/kamailio/dialog.sqlite?mode=ro", uri=True) as database:
-        rows = database.execute("SELECT state FROM dialog WHERE callid = ?", (call_id,)).fetchall()
-        variables = database.execute("SELECT count(*) FROM dialog_vars WHERE dialog_key = 'flags_b'").fetchone()
-    return rows == [(4,)] and variables[0] > 0
+def _stored(node: Node, call_id: str, contact: str) -> bool:
+    folder = node.settings.node_state / "data/kamailio"
+    with sqlite3.connect(f"file:{folder}/dialog.sqlite?mode=ro", uri=True) as database:
+        dialogs = database.execute(
+            "SELECT state FROM dialog JOIN dialog_vars USING (hash_entry, hash_id)"
+            " WHERE callid = ? AND dialog_key = 'flags_b'",
+            (call_id,),
+        ).fetchall()
+    with sqlite3.connect(f"file:{folder}/location.sqlite?mode=ro", uri=True) as database:
+        contacts = database.execute("SELECT 1 FROM location WHERE contact = ?", (contact,)).fetchall()
+    return dialogs == [(4,)] and len(contacts) == 1
 
 
 # --- bad input
