@@ -95,6 +95,9 @@ async def place(
             tasks.append(asyncio.create_task(_call(source, uri, talk, deadline)))
         seconds = loop.time() - start
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for target in targets:
+            loop.remove_reader(target.phone.socket)
+            await asyncio.to_thread(target.phone.register, expires=0)
     if broken := [one for one in outcomes if isinstance(one, BaseException) and not isinstance(one, _RefusedError)]:
         raise broken[0]
     return Report(

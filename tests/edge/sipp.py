@@ -1,7 +1,9 @@
 """Runs SIPp with the scenarios of `tests/edge/sipp/` and reads its statistics.
 
-    port = sipp.register(callee_account, edge)
-    with sipp.start("uas_answer", edge=edge, port=port, folder=tmp_path) as callee:
+    with (
+        sipp.registered(callee_account, edge) as port,
+        sipp.start("uas_answer", edge=edge, port=port, folder=tmp_path) as callee,
+    ):
         caller = sipp.run("uac_call", edge=edge, callers=[caller_account], folder=tmp_path)
         assert caller.clean and callee.wait(10).clean
 
@@ -138,12 +140,21 @@ def run(scenario: str, *, timeout: float = 30.0, **options: object) -> Result:
         return process.wait(timeout + GRACE_SECONDS)
 
 
-def register(account: Account, edge: tuple[str, int]) -> int:
-    """Register a port for a callee scenario, from that very port (an edge may take the source for the contact)."""
+@contextlib.contextmanager
+def registered(account: Account, edge: tuple[str, int]) -> Iterator[int]:
+    """A port for a callee scenario, registered until the end of the block.
+
+    It is registered from that very port, since an edge may take the source of a REGISTER for the contact.
+    """
     with RawPhone(account.user, account.password, account.domain, edge) as phone:
         final = phone.register()
         assert final.status == 200, f"{account.user} could not register: {final.start}"
-        return phone.port
+        port = phone.port
+    try:
+        yield port
+    finally:
+        with RawPhone(account.user, account.password, account.domain, edge, port=port) as phone:
+            phone.register(expires=0)
 
 
 def free_port() -> int:
