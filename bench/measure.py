@@ -1,0 +1,121 @@
+"""The runs: each lane on brain and twin in turn, so that what else the machine does falls on both."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from bench.load import Check, Releases, Sample, closed_loop, open_loop, registered
+from bench.servers import Server
+from bench.world import Phones
+
+# More than the twin can take, so that a run ends by time.
+MOST_PER_SECOND = 3000
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What is measured: `path` is /auth or /route; `rate` None is a closed loop with `concurrency` connections."""
+
+    path: str
+    concurrency: int = 8
+    rate: float | None = None
+
+    @property
+    def title(self) -> str:
+        load = f"{self.concurrency} at once" if self.rate is None else f"{self.rate:.0f}/s arriving"
+        return f"{self.path}{' admit + release' if self.path == '/route' else ''}, {load}"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One run. Latencies in ms; CPU of workerd per decision in ms (a call's release and its record included);
+    `client_cpu` is the load generator's share of one core."""
+
+    per_second: float
+    p50: float
+    p95: float
+    cpu: float
+    client_cpu: float
+    decisions: int
+
+
+async def run(server: Server, phones: Phones, lane: Lane, seconds: float) -> Figures:
+    """Raises `LoadError` when a single answer is not the expected one."""
+    count = math.ceil(seconds * (MOST_PER_SECOND if lane.rate is None else lane.rate))
+    requests = phones.registers(count) if lane.path == "/auth" else phones.invites(count)
+    cpu, own, begun = server.cpu_seconds(), time.process_time(), time.perf_counter()
+
+    async def load(check: Check) -> Sample:
+        if lane.rate is None:
+            return await closed_loop(server.port, requests, lane.concurrency, seconds, check)
+        return await open_loop(server.port, requests, lane.rate, check)
+
+    sample = await (load(registered) if lane.path == "/auth" else _released(server, load))
+    elapsed = time.perf_counter() - begun
+    decided = len(sample.latencies)
+    return Figures(
+        per_second=decided / elapsed,
+        p50=sample.quantile(0.5) * 1000,
+        p95=sample.quantile(0.95) * 1000,
+        cpu=(server.cpu_seconds() - cpu) / decided * 1000,
+        client_cpu=(time.process_time() - own) / elapsed,
+        decisions=decided,
+    )
+
+
+async def _released(server: Server, load: Callable[[Check], Awaitable[Sample]]) -> Sample:
+    """A load of calls, over when the last of them is released."""
+    releases = Releases(server.port)
+    task = asyncio.create_task(releases.run())
+    try:
+        sample = await load(releases.admitted)
+        releases.close()
+        await task
+    finally:
+        task.cancel()
+    return sample
+
+
+async def compare(
+    brain: Server,
+    twin: Server,
+    phones: Phones,
+    lanes: list[Lane],
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Medians of every lane over the rounds, and the ratios of brain to twin (throughput, p95, CPU).
+
+    A ratio is the median of the rounds' ratios: the two runs of a round saw the same machine.
+    """
+    runs: dict[Lane, list[tuple[Figures, Figures]]] = {lane: [] for lane in lanes}
+    for number in range(1, rounds + 1):
+        for lane in lanes:
+            say(f"round {number} of {rounds}: {lane.title}")
+            runs[lane].append((await run(brain, phones, lane, seconds), await run(twin, phones, lane, seconds)))
+    return [_summary(lane, pairs) for lane, pairs in runs.items()]
+
+
+def _summary(lane: Lane, pairs: list[tuple[Figures, Figures]]) -> dict[str, Any]:
+    return {
+        "lane": lane.title,
+        **asdict(lane),
+        "brain": _medians([ours for ours, _ in pairs]),
+        "twin": _medians([theirs for _, theirs in pairs]),
+        "throughput_ratio": round(median(ours.per_second / theirs.per_second for ours, theirs in pairs), 3),
+        "p95_ratio": round(median(ours.p95 / theirs.p95 for ours, theirs in pairs), 2),
+        "cpu_ratio": round(median(ours.cpu / theirs.cpu for ours, theirs in pairs), 2),
+        "rounds": [{"brain": asdict(ours), "twin": asdict(theirs)} for ours, theirs in pairs],
+    }
+
+
+def _medians(found: list[Figures]) -> dict[str, float]:
+    names = asdict(found[0])
+    return {name: round(median(getattr(one, name) for one in found), 3) for name in names}

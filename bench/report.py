@@ -1,0 +1,106 @@
+"""Tables for the terminal and JSON for bench/results/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.profile import STEPS
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def save(name: str, found: dict[str, Any]) -> Path:
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(found, indent=1) + "\n")
+    return path
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell; the first one left-aligned, the others right."""
+    widths = [max(len(row[index]) for row in (head, *rows)) for index in range(len(head))]
+    lines = []
+    for row in (head, *rows):
+        cells = [
+            cell.rjust(width) if index else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def lanes(found: Sequence[dict[str, Any]]) -> str:
+    head = (
+        "lane",
+        "brain/s",
+        "twin/s",
+        "ratio",
+        "brain p50",
+        "p95",
+        "twin p50",
+        "p95",
+        "p95 ratio",
+        "CPU ms",
+        "twin",
+        "ratio",
+    )
+    rows = []
+    for one in found:
+        brain, twin = one["brain"], one["twin"]
+        rows.append(
+            (
+                one["lane"],
+                f"{brain['per_second']:.0f}",
+                f"{twin['per_second']:.0f}",
+                f"{one['throughput_ratio']:.2f}",
+                f"{brain['p50']:.1f}",
+                f"{brain['p95']:.1f}",
+                f"{twin['p50']:.1f}",
+                f"{twin['p95']:.1f}",
+                f"{one['p95_ratio']:.1f}",
+                f"{brain['cpu']:.2f}",
+                f"{twin['cpu']:.2f}",
+                f"{one['cpu_ratio']:.1f}",
+            )
+        )
+    return table(head, rows)
+
+
+def profiles(brain: dict[str, dict[str, float]], twin: dict[str, dict[str, float]]) -> str:
+    rows = []
+    before = {"brain": 0.0, "twin": 0.0}
+    for step, meaning in STEPS.items():
+        ours, theirs = brain[step]["cpu_ms"], twin[step]["cpu_ms"]
+        rows.append(
+            (
+                meaning,
+                f"{ours:.2f}",
+                f"{ours - before['brain']:+.2f}",
+                f"{theirs:.2f}",
+                f"{theirs - before['twin']:+.2f}",
+            )
+        )
+        before = {"brain": ours, "twin": theirs}
+    return table(("step (CPU ms of workerd per request)", "brain", "adds", "twin", "adds"), rows)
+
+
+def verdicts(found: dict[str, Any]) -> list[tuple[bool, str]]:
+    """The bars that the brain must hold, each with what was seen."""
+    closed = [one for one in found["lanes"] if one["path"] == "/route" and one["rate"] is None]
+    arriving = next(one for one in found["lanes"] if one["path"] == "/route" and one["rate"] is not None)
+    worst = min(one["throughput_ratio"] for one in closed)
+    heap = found["heap"]
+    growth = heap["growth_over_last_half_percent"]
+    return [
+        (worst >= 0.18, f"/route admit + release: {worst:.2f} x the twin's throughput (at least 0.18)"),
+        (
+            arriving["p95_ratio"] <= 4,
+            f"p95 at {arriving['rate']:.0f}/s: {arriving['p95_ratio']:.1f} x the twin's (at most 4)",
+        ),
+        (heap["heap_mb"] <= 96, f"heap after {heap['decisions']} decisions: {heap['heap_mb']:.1f} MB (at most 96)"),
+        (growth < 2, f"heap growth over the last half: {growth:.2f} % (below 2)"),
+    ]
