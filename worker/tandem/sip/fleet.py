@@ -9,7 +9,9 @@ from tandem.contracts.fleet import BootIds, HeartbeatReply, HeartbeatRequest, He
 from tandem.contracts.objects import NodeChanged, NodeState, NodeStateQuery, open_envelope
 from tandem.domain.fleet import OWN_GAP_MS, NodeStatus, heartbeat, hello, tick, watcher_woke
 from tandem.runtime import Env
+from tandem.runtime.log import log
 from tandem.store.nodes import Nodes
+from tandem.store.nodes import Telling as PendingTelling
 
 TELL_BATCH: Final = 20
 
@@ -79,7 +81,7 @@ class Watch:
 
 
 class Telling:
-    """Tells the accounts on a lost or returned node, in order, until each has taken it."""
+    """Tells the accounts on a lost or returned node, each in order, until it has taken it; none waits for another."""
 
     name = "telling"
 
@@ -91,11 +93,26 @@ class Telling:
         return now if self._nodes.has_tellings() else None
 
     async def run(self, now: int) -> None:
-        while tellings := self._nodes.tellings(TELL_BATCH):
+        """Raises `ConnectionError`, to be run again, when there are accounts that could not be told."""
+        failed: set[str] = set()
+        last = 0
+        while tellings := self._nodes.tellings(last, TELL_BATCH):
             for one in tellings:
-                message = NodeChanged(account_id=one.account_id, node_id=one.node_id, change=one.change.value)
-                reply = await self._env.presence.call(one.account_id, "node_changed", one.account_id, message.wire())
-                status, text = open_envelope(reply)
-                if status >= 500:
-                    raise ConnectionError(f"account {one.account_id} answered {text}")
-                self._nodes.told(one)
+                last = one.id
+                if one.account_id in failed:
+                    continue
+                if await self._told(one):
+                    self._nodes.told(one)
+                else:
+                    failed.add(one.account_id)
+        if failed:
+            raise ConnectionError(f"{len(failed)} accounts could not be told")
+
+    async def _told(self, one: PendingTelling) -> bool:
+        message = NodeChanged(account_id=one.account_id, node_id=one.node_id, change=one.change.value)
+        try:
+            reply = await self._env.presence.call(one.account_id, "node_changed", one.account_id, message.wire())
+        except Exception as error:
+            log("warning", "object_unreachable", account_id=one.account_id, error=type(error).__name__)
+            return False
+        return open_envelope(reply)[0] < 500

@@ -101,6 +101,10 @@ def lapse(book: Book, call: Call, node_status: str, dialogs: str | None, now: in
     if node_status == "lost":
         _move(book, call, Lost(now, "node_lost"))
         return
+    if node_status == "active" and dialogs is None:
+        # The node has nothing of this account, and never had since it started: no list of it will ever say so.
+        _move(book, call, Lost(now, "not_on_node"))
+        return
     last = book.snapshots.get(call.node_id)
     current = node_status == "active" and last is not None and last.dialogs == dialogs
     if current and last is not None and call.listed_at >= last.as_of:

@@ -72,11 +72,18 @@ class Nodes:
             self._sql.run(_SQL["drop_digests"], node_id, account_id)
 
     def tell(self, node_id: str, change: Change) -> None:
-        """Puts a telling for every account on the node into the outbox."""
+        """Puts a telling for every account on the node into the outbox.
+
+        A return takes back the losses that were not told yet: by the time that they arrive, the account may have the
+        returned node's list of live calls.
+        """
+        if change is Change.RETURNED:
+            self._sql.run(_SQL["untell"], node_id, str(Change.LOST))
         self._sql.run(_SQL["tell"], node_id, str(change))
 
-    def tellings(self, limit: int) -> list[Telling]:
-        rows = self._sql.json(_SQL["outbox"], limit)
+    def tellings(self, after: int, limit: int) -> list[Telling]:
+        """The next of the outbox, in order, behind the one with the id `after`."""
+        rows = self._sql.json(_SQL["outbox"], after, limit)
         return [Telling(id_, account, node, Change(change)) for id_, account, node, change in rows]
 
     def has_tellings(self) -> bool:

@@ -53,9 +53,12 @@ DELETE FROM node_account WHERE node_id = ? AND account_id = ?;
 -- name: tell
 INSERT INTO outbox (account_id, node_id, change) SELECT account_id, node_id, ?2 FROM node_account WHERE node_id = ?1;
 
+-- name: untell
+DELETE FROM outbox WHERE node_id = ? AND change = ?;
+
 -- name: outbox
 SELECT json_group_array(json_array(id, account_id, node_id, change)) AS j FROM (
-  SELECT * FROM outbox ORDER BY id LIMIT ?
+  SELECT * FROM outbox WHERE id > ? ORDER BY id LIMIT ?
 );
 
 -- name: outbox_size
