@@ -40,7 +40,9 @@ class Replica:
                 ]
             )
             changes = found[0]
-            if self.version == since and changes:
+            if self.version != since:
+                continue  # another pull went ahead meanwhile, and may have read less than this one
+            if changes:
                 rows = dict(zip(TABLES, found[1:], strict=True))
                 self._sql.transaction(lambda changes=changes, rows=rows: self._apply(changes, rows))  # type: ignore[misc]
                 self.version = int(changes[-1]["version"])
