@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from tandem.contracts.errors import TandemError
 from tandem.runtime import Database, Row
+from tandem.runtime.log import log
 from tandem.store.blocks import load
 
 _SQL: Final = load("control")
@@ -51,7 +53,11 @@ class _Cache(Generic[T]):
         entry = self._entries.get(key)
         if entry is not None and entry[0] > now:
             return entry[1]
-        rows = (await control.batch([(self._statement, (key,))]))[0]
+        try:
+            rows = (await control.batch([(self._statement, (key,))]))[0]
+        except Exception as error:
+            log("warning", "control_unreachable", error=type(error).__name__)
+            raise TandemError("unavailable", "The control database cannot be read; retry.") from error
         value = self._make(rows[0]) if rows else None
         if len(self._entries) >= BOUND:
             self._entries.clear()
