@@ -522,11 +522,17 @@ async def test_headers_of_strangers_are_stripped(agent: StubAgent, phones: Phone
 
 
 async def test_no_media_ends_the_call(agent: StubAgent, phones: Phones) -> None:
-    call = await establish(*await phones.pair())
-    for phone in (call.caller, call.callee):
-        phone.answer(await phone.request("BYE", deadline=8), 200)
-    end = await agent.dialog_event("end", call.call)
-    assert (end["cause"], end["by"]) == ("no_media", "platform")
+    """Many at once: both sides get their BYE however fast the first one answers, and the end is told once."""
+    calls = [await establish(*await phones.pair()) for _ in range(12)]
+
+    async def hears_bye(phone: Phone) -> None:
+        phone.answer(await phone.request("BYE", deadline=10), 200)
+
+    await asyncio.gather(*(hears_bye(phone) for call in calls for phone in (call.caller, call.callee)))
+    for call in calls:
+        end = await agent.dialog_event("end", call.call)
+        assert (end["cause"], end["by"]) == ("no_media", "platform")
+        assert len([e for e in agent.events if e.get("call") == call.call and e["state"] == "end"]) == 1
 
 
 async def test_the_longest_duration_ends_the_call(agent: StubAgent, phones: Phones) -> None:
