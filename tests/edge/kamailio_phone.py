@@ -172,7 +172,15 @@ class Phone(asyncio.DatagramProtocol):
         return f"{head}Content-Length: {len(body)}\r\n\r\n{body}"
 
     def answer(
-        self, request: Message, status: int, reason: str = "", *, tag: str = "", body: str = "", extra: str = ""
+        self,
+        request: Message,
+        status: int,
+        reason: str = "",
+        *,
+        tag: str = "",
+        body: str = "",
+        extra: str = "",
+        contact: str = "",
     ) -> None:
         """Replies to a request; the To tag stays the same for one Call-ID unless one is given."""
         to = request.header("to")
@@ -182,7 +190,7 @@ class Phone(asyncio.DatagramProtocol):
         lines += [f"Via: {value}" for value in request.all("via")]
         lines += [f"Record-Route: {value}" for value in request.all("record-route")]
         lines += [f"From: {request.header('from')}", f"To: {to}", f"Call-ID: {request.header('call-id')}"]
-        lines += [f"CSeq: {request.header('cseq')}", f"Contact: <{self.contact}>"]
+        lines += [f"CSeq: {request.header('cseq')}", f"Contact: {contact or '<' + self.contact + '>'}"]
         if body:
             lines.append("Content-Type: application/sdp")
         head = "\r\n".join(lines) + "\r\n" + extra

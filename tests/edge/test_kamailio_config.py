@@ -14,7 +14,7 @@ import pytest
 
 from tests.edge.kamailio_node import Node
 from tests.edge.kamailio_phone import Message as Sip
-from tests.edge.kamailio_phone import Phone, media_port, sdp
+from tests.edge.kamailio_phone import Phone, media_port, parse, sdp
 from tests.edge.kamailio_stub_agent import Answer, Message, StubAgent, text
 
 FLAGS = "replace-origin replace-session-connection RTP/AVP ICE=remove"
@@ -593,6 +593,26 @@ async def test_a_silent_agent_means_503_and_nobody_else_waits(agent: StubAgent, 
     callee.answer(await callee.request("BYE"), 200)
 
 
+async def test_an_agent_that_froze_is_not_waited_for_again(agent: StubAgent, phones: Phones) -> None:
+    pair = [await phones.open(f"frozen{number}") for number in range(2)]
+    agent.auth = lambda _question: None
+
+    async def refused_after(phone: Phone) -> float:
+        begun = time.monotonic()
+        assert (await phone.register()).status == 503
+        return time.monotonic() - begun
+
+    waits: list[float] = []
+    async with asyncio.timeout(10):
+        while not waits or min(waits) > 0.5:
+            waits = list(await asyncio.gather(*(refused_after(phone) for phone in pair)))
+    # one of the two went out, to see whether the agent is back
+    assert max(waits) > 1.2
+    agent.auth = save_device
+    agent.send({"ack": "none"})
+    assert (await pair[0].register()).status == 200
+
+
 async def test_events_wait_for_the_agent(node: Node, agent: StubAgent, phones: Phones) -> None:
     call = await establish(*await phones.pair())
     await agent.dialog_event("answer", call.call)
@@ -664,6 +684,7 @@ async def test_garbage_is_refused_or_ignored(node: Node, agent: StubAgent, phone
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
         good.replace("CSeq: 1 OPTIONS", "CSeq: 1 INVITE").encode(),
         good.replace("Call-ID", "X-Nothing").encode(),
+        good.replace("Call-ID: ", "Call-ID: x call-id=").encode(),
         good.replace("SIP/2.0\r\nVia", "SIP/9.0\r\nVia").encode(),
         good.replace("Content-Length: 0", "Content-Length: 99999999999").encode(),
         good.replace("From: <", 'From: "unclosed <').encode(),
@@ -683,30 +704,80 @@ async def test_garbage_is_refused_or_ignored(node: Node, agent: StubAgent, phone
     assert node.rpc("core.uptime")["uptime"] >= 0
 
 
-async def test_requests_over_tcp(node: Node, agent: StubAgent) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", node.sip)
-    port = writer.get_extra_info("sockname")[1]
-    lines = [
-        "REGISTER sip:acme.test SIP/2.0",
-        f"Via: SIP/2.0/TCP 127.0.0.1:{port};branch=z9hG4bKtcp{port}",
-        "Max-Forwards: 70",
-        "From: <sip:tcp1@acme.test>;tag=1",
-        "To: <sip:tcp1@acme.test>",
-        f"Call-ID: tcp-{port}",
-        "CSeq: 1 REGISTER",
-        "Contact: <sip:tcp1@192.0.2.9:5060;transport=tcp>",
-        "Expires: 60",
-        "Content-Length: 0",
-    ]
-    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-    async with asyncio.timeout(5):
-        reply = await reader.readuntil(b"\r\n\r\n")
-    assert reply.startswith(b"SIP/2.0 200")
-    caller = await Phone("tcpcaller", node.sip).open()
+# --- transports and NAT
+
+
+async def test_a_phone_behind_nat(agent: StubAgent, phones: Phones) -> None:
+    mark = secrets.token_hex(3)
+    caller, callee = await phones.open(f"caller{mark}"), await phones.open(f"callee{mark}")
+    hidden = f"<sip:{callee.name}@10.1.2.3:5062>"
+    assert (await callee.register(contact=hidden)).status == 200
+    event = await agent.event(lambda e: e["kind"] == "register" and e["device"] == f"dev_{callee.name}")
+    assert text(event, "contact") == hidden[1:-1]
+    caller.raw(
+        caller.build("INVITE", f"sip:{callee.name}@acme.test", body=sdp(4000), contact=f"<sip:{caller.name}@10.9.9.9>")
+    )
+    invite = await callee.request("INVITE")
+    callee.answer(invite, 200, body=sdp(5000), contact=hidden)
+    reply = await caller.reply(200)
+    call = Call(caller, callee, invite, reply)
+    caller.raw(caller.within(call.down, "ACK", cseq=1))
+    await callee.request("ACK")
+    callee.raw(callee.within(call.up, "BYE"))
+    caller.answer(await caller.request("BYE"), 200)
+    assert (await callee.final("BYE")).status == 200
+
+
+class TcpPhone:
+    """Reads whole messages from one connection; its Contact is a port on which nobody listens."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self.port: int = writer.get_extra_info("sockname")[1]
+
+    async def read(self) -> Sip:
+        async with asyncio.timeout(5):
+            head = await self._reader.readuntil(b"\r\n\r\n")
+            size = int(parse(head).header("content-length"))
+            return parse(head + await self._reader.readexactly(size))
+
+    def send(self, lines: list[str], body: str = "") -> None:
+        head = "\r\n".join([*lines, f"Content-Length: {len(body)}"])
+        self._writer.write(f"{head}\r\n\r\n{body}".encode())
+
+    async def close(self) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+async def test_a_call_from_udp_to_tcp(node: Node, agent: StubAgent, phones: Phones) -> None:
+    phone = TcpPhone(*await asyncio.open_connection("127.0.0.1", node.sip))
+    via = f"Via: SIP/2.0/TCP 127.0.0.1:{phone.port};branch=z9hG4bKtcp{phone.port}"
+    me, contact = "<sip:tcp1@acme.test>", "Contact: <sip:tcp1@192.0.2.9:5060;transport=tcp>"
+    phone.send(
+        [
+            *("REGISTER sip:acme.test SIP/2.0", via, "Max-Forwards: 70", f"From: {me};tag=1", f"To: {me}"),
+            *(f"Call-ID: tcp-{phone.port}", "CSeq: 1 REGISTER", contact, "Expires: 60"),
+        ]
+    )
+    assert (await phone.read()).status == 200
+    caller = await phones.open("tcpcaller")
     caller.raw(caller.build("INVITE", "sip:tcp1@acme.test", body=sdp(4000)))
-    async with asyncio.timeout(5):
-        invite = await reader.readuntil(b"\r\n\r\n")
-    assert invite.startswith(b"INVITE sip:tcp1@192.0.2.9")
-    await caller.close()
-    writer.close()
-    await writer.wait_closed()
+    invite = await phone.read()
+    assert invite.start.startswith("INVITE sip:tcp1@192.0.2.9")
+    copied = [
+        f"{name}: {value}" for name in ("via", "record-route", "call-id", "cseq", "from") for value in invite.all(name)
+    ]
+    to = f"To: {invite.header('to')};tag=tcp"
+    phone.send(["SIP/2.0 200 OK", *copied, to, contact, "Content-Type: application/sdp"], sdp(5000))
+    reply = await caller.reply(200)
+    down = caller.caller_dialog(reply)
+    caller.raw(caller.within(down, "ACK", cseq=1))
+    assert (await phone.read()).method == "ACK"
+    caller.raw(caller.within(down, "BYE"))
+    bye = await phone.read()
+    assert bye.method == "BYE"
+    copied = [f"{name}: {value}" for name in ("via", "call-id", "cseq", "from", "to") for value in bye.all(name)]
+    phone.send(["SIP/2.0 200 OK", *copied])
+    assert (await caller.final("BYE")).status == 200
+    await phone.close()
