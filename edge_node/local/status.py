@@ -6,14 +6,15 @@ import subprocess
 
 from edge_node.local import probe
 from edge_node.local.settings import Settings
-from edge_node.local.supervise import ProcessState, Supervisor
+from edge_node.local.supervise import Supervisor
 
 NOT_BUILT = ("tls", "wss", "freeswitch")
 
 
 def show(settings: Settings) -> bool:
     """One line a part: up or down, version, port, pid, last error; True when all are up."""
-    states = Supervisor(settings).states()
+    supervisor = Supervisor(settings)
+    states = supervisor.states()
     ports = {
         "brain": settings.brain_port,
         "rtpengine": settings.ng_port,
@@ -27,7 +28,7 @@ def show(settings: Settings) -> bool:
         all_up = all_up and version is not None
         state = states.get(name)
         pid = str(state.pid) if state and state.pid else "-"
-        error = "" if version is not None else _last_error(settings, name, state)
+        error = "" if version is not None else _last_error(supervisor, name)
         word = "down" if version is None else "up"
         print(f"{name:<12} {word:<6} {version or '-':<34.34} {ports[name]:<6} {pid:<8} {error}")
     for name in NOT_BUILT:
@@ -37,12 +38,12 @@ def show(settings: Settings) -> bool:
 
 def follow_logs(settings: Settings) -> int:
     """Follows the logs of all parts, each line with its part in front, until interrupted."""
-    logs = sorted(settings.logs.glob("*.log"))
+    logs = sorted(settings.logs.glob("*/current"))
     if not logs:
         print(f"There are no logs below {settings.logs} yet; run `make up`.")
         return 1
     folder = len(str(settings.logs)) + 2
-    name = f'/^==> / {{ part = substr($2, {folder}); sub("[.]log$", "", part); next }}'
+    name = f'/^==> / {{ part = substr($2, {folder}); sub("/current$", "", part); next }}'
     prefix = name + ' NF { print part ": " $0; fflush() }'
     tail = subprocess.Popen(
         ["tail", "-n", "20", "-F", *map(str, logs)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -55,11 +56,9 @@ def follow_logs(settings: Settings) -> int:
         tail.terminate()
 
 
-def _last_error(settings: Settings, name: str, state: ProcessState | None) -> str:
-    if state is None:
+def _last_error(supervisor: Supervisor, name: str) -> str:
+    if name not in supervisor.states():
         return "not started (run `make up`)"
-    if state.error:
-        return state.error
-    log = settings.logs / f"{name}.log"
+    log = supervisor.log_file(name)
     lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-    return f"{state.state.lower()}: {lines[-1][:120]}" if lines else state.state.lower()
+    return lines[-1][:160] if lines else "it has said nothing"

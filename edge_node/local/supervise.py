@@ -1,176 +1,146 @@
-"""The supervisor of a local installation: supervisord's file, and its answers over its own socket.
+"""The supervisor of a local installation: runit's tools over service folders below `.local/`.
 
-No systemd: one supervisord a node (node 1's also runs the brain), with everything below `.local/`.
+No systemd: one runsvdir a node (node 1's also has the brain). A part that dies is started again at once.
 """
 
 from __future__ import annotations
 
-import http.client
 import os
 import shlex
+import shutil
 import signal
-import socket
 import subprocess
-import sys
-import xmlrpc.client
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from edge_node.local.settings import REPOSITORY, Settings
 from edge_node.local.waiting import wait_until
 
-STOP_SEC: Final = 20
+STOP_SEC: Final = 12
+DEAD_SEC: Final = 10
 
 
 class SupervisorError(Exception):
-    """The supervisor did not start; the message carries its own words."""
+    """The supervisor did not start, or did not do what it was told; the message carries its own words."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """One supervised process; `stop_signal` as supervisord names it."""
+    """One supervised process; it ends on SIGTERM and logs to stderr or stdout."""
 
     name: str
     command: Sequence[str]
-    stop_signal: str = "TERM"
     environment: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class ProcessState:
-    """`state` is supervisord's: RUNNING, STARTING, BACKOFF, STOPPED, EXITED, FATAL."""
+    """`pid` is 0 when the process is down."""
 
     name: str
-    state: str
+    running: bool
     pid: int
-    error: str
 
 
 class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._folder = settings.node_state / "run"
-        self._socket = self._folder / "supervisor.sock"
-        self._pid_file = self._folder / "supervisord.pid"
+        self._services = settings.node_state / "run/services"
+        self._pid_file = settings.node_state / "run/supervisor.pid"
+
+    def log_file(self, name: str) -> Path:
+        """Where the newest output of a program is."""
+        return self._log_folder(name) / "current"
 
     def start(self, programs: Sequence[Program]) -> None:
-        """Writes the configuration and starts supervisord with every program; it goes on in the background."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._settings.logs.mkdir(parents=True, exist_ok=True)
-        path = self._folder / "supervisord.conf"
-        path.write_text(self._configuration(programs))
-        done = subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(path)],
-            cwd=REPOSITORY,
-            check=False,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        )
-        if done.returncode != 0:
-            raise SupervisorError(f"The supervisor did not start: {done.stderr.strip().splitlines()[0]}")
-        wait_until(self.is_running, 10, "the supervisor to answer")
+        """Writes the service folders and starts every program; they go on in the background."""
+        shutil.rmtree(self._services, ignore_errors=True)
+        for program in programs:
+            self._write(program)
+        log = (self._services.parent / "supervisor.log").open("ab")
+        with log:
+            process = subprocess.Popen(
+                ["runsvdir", "-P", str(self._services)],
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._pid_file.write_text(str(process.pid))
+        # It is not ours to wait for: it outlives this command.
+        process.returncode = 0
+        wait_until(lambda: len(self.states()) == len(programs), 10, "the supervisor to take up its services")
 
     def is_running(self) -> bool:
-        try:
-            self._rpc().supervisor.getState()
-        except OSError:
-            return False
-        return True
+        return self._pid() is not None
 
     def states(self) -> dict[str, ProcessState]:
         """Every program by name; empty when the supervisor is down."""
-        try:
-            infos: Any = self._rpc().supervisor.getAllProcessInfo()
-        except OSError:
+        if not self.is_running():
             return {}
-        return {
-            info["name"]: ProcessState(info["name"], info["statename"], info["pid"], info["spawnerr"]) for info in infos
-        }
+        found = {}
+        for folder in sorted(self._services.glob("*")):
+            try:
+                pid = (folder / "supervise/pid").read_text().strip()
+            except OSError:
+                continue
+            found[folder.name] = ProcessState(folder.name, bool(pid), int(pid or 0))
+        return found
 
     def restart(self, name: str) -> None:
-        server = self._rpc().supervisor
-        server.stopProcess(name)
-        server.startProcess(name)
-
-    def signal(self, name: str, signal_name: str) -> None:
-        self._rpc().supervisor.signalProcess(name, signal_name)
+        self.stop_process(name)
+        self.start_process(name)
 
     def stop_process(self, name: str) -> None:
-        self._rpc().supervisor.stopProcess(name)
+        self._sv("force-stop", name)
 
     def start_process(self, name: str) -> None:
-        self._rpc().supervisor.startProcess(name)
+        self._sv("start", name)
 
     def stop(self) -> None:
         """Stops every program and the supervisor; nothing else."""
-        try:
-            self._rpc().supervisor.shutdown()
-        except OSError:
-            self._kill_stale()
+        pid = self._pid()
+        if pid is None:
             return
-        wait_until(lambda: not self.is_running() and not self._pid_alive(), STOP_SEC, "the parts to stop")
+        names = list(self.states())
+        if names:
+            self._sv("force-stop", *names)
+        os.kill(pid, signal.SIGHUP)
+        wait_until(lambda: self._pid() is None, STOP_SEC, "the supervisor to stop")
 
-    def _kill_stale(self) -> None:
-        """A supervisor that no longer answers on its socket is told by its pid."""
-        if self._pid_alive():
-            os.kill(int(self._pid_file.read_text()), signal.SIGTERM)
-            wait_until(lambda: not self._pid_alive(), STOP_SEC, "the supervisor to stop")
+    def _sv(self, action: str, *names: str) -> None:
+        folders = [str(self._services / name) for name in names]
+        done = subprocess.run(
+            ["sv", "-w", str(DEAD_SEC), action, *folders], capture_output=True, text=True, check=False
+        )
+        # `sv` counts the services that it had to kill; they are as dead as the others.
+        if done.returncode != 0 and action == "start":
+            raise SupervisorError(f"{' '.join(names)} did not {action}: {done.stdout.strip()}")
 
-    def _pid_alive(self) -> bool:
+    def _pid(self) -> int | None:
         try:
             pid = int(self._pid_file.read_text())
-            return b"supervisord" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
-            return False
+            return None
+        return pid if str(self._services).encode() in command else None
 
-    def _rpc(self) -> xmlrpc.client.ServerProxy:
-        return xmlrpc.client.ServerProxy("http://localhost", transport=_SocketTransport(str(self._socket)))
+    def _write(self, program: Program) -> None:
+        folder, log = self._services / program.name, self._log_folder(program.name)
+        (folder / "log").mkdir(parents=True)
+        log.mkdir(parents=True, exist_ok=True)
+        exports = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in program.environment)
+        place = shlex.quote(str(REPOSITORY))
+        _script(folder / "run", f"cd {place}\n{exports}exec 2>&1\nexec {shlex.join(program.command)}\n")
+        _script(folder / "log/run", f"exec svlogd {shlex.quote(str(log))}\n")
 
-    def _configuration(self, programs: Sequence[Program]) -> str:
-        folder = self._folder
-        parts = [
-            f"[unix_http_server]\nfile={self._socket}\nchmod=0600\n",
-            f"[supervisord]\npidfile={self._pid_file}\nlogfile={folder / 'supervisord.log'}\nminfds=4096\n"
-            f"childlogdir={folder}\ndirectory={REPOSITORY}\nsilent=true\n"
-            + ("user=root\n" if os.geteuid() == 0 else ""),
-            "[rpcinterface:supervisor]\n"
-            "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
-        ]
-        for number, program in enumerate(programs):
-            log = self._settings.logs / f"{program.name}{_node_suffix(self._settings)}.log"
-            environment = ",".join(f'{key}="{value}"' for key, value in program.environment)
-            command = shlex.join(program.command).replace("%", "%%")
-            parts.append(
-                f"[program:{program.name}]\ncommand={command}\nautorestart=true\nstartsecs=1\nstartretries=1000\n"
-                f"stopsignal={program.stop_signal}\nstopwaitsecs=10\nstopasgroup=true\nkillasgroup=true\n"
-                f"redirect_stderr=true\nstdout_logfile={log}\nstdout_logfile_maxbytes=20MB\nstdout_logfile_backups=2\n"
-                f"priority={number}\n" + (f"environment={environment}\n" if environment else "")
-            )
-        return "\n".join(parts)
+    def _log_folder(self, name: str) -> Path:
+        return self._settings.logs / (name if self._settings.node == 1 else f"{name}{self._settings.node}")
 
 
-def _node_suffix(settings: Settings) -> str:
-    return "" if settings.node == 1 else str(settings.node)
-
-
-class _SocketConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost")
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(15)
-        self.sock.connect(self._path)
-
-
-class _SocketTransport(xmlrpc.client.Transport):
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _SocketConnection(self._path)
+def _script(path: Path, body: str) -> None:
+    path.write_text(f"#!/bin/sh\n{body}")
+    path.chmod(0o755)

@@ -82,7 +82,7 @@ def _wait_ready(settings: Settings) -> None:
         try:
             wait_until(lambda check=check: check() is not None, READY_SEC, name)  # type: ignore[misc]
         except WaitError as error:
-            log = settings.logs / f"{name}.log"
+            log = Supervisor(settings).log_file(name)
             tail = log.read_text(errors="replace").splitlines()[-5:] if log.is_file() else []
             raise UpError(
                 f"{name} did not get ready in {READY_SEC} s; its log {log} ends:\n" + "\n".join(tail)
