@@ -298,7 +298,11 @@ async def test_cancel_before_the_answer_of_the_brain(agent: StubAgent, phones: P
     failed = await agent.event(lambda e: e["kind"] == "dialog" and text(e, "callid") == call_id)
     assert (failed["state"], failed["cause"], failed["by"], failed["call"]) == ("failed", "487", "caller", "")
     assert failed["cseq"] == "1"
+    assert text(failed, "fromu") == f"sip:{caller.name}@acme.test"
     agent.send({"tm": question["tm"], **(by_user(question) or {})})
+    late = await agent.dialog_event("failed", f"call_{call_id}")
+    assert (late["cause"], late["account"], late["cseq"]) == ("487", "acc_1", "1")
+    assert text(late, "callid") == call_id
     with pytest.raises(TimeoutError):
         await callee.request("INVITE", deadline=0.5)
 
@@ -549,11 +553,11 @@ async def test_the_agent_lists_and_ends_calls(node: Node, agent: StubAgent, phon
     [dialog] = [d for d in node.rpc("dlg.list") if d["call-id"] == call.invite.header("call-id")]
     variables = {key: value for pair in dialog["variables"] for key, value in pair.items()}
     assert (variables["call"], variables["account"]) == (call.call, "acc_1")
-    node.rpc("dlg.end_dlg", dialog["h_entry"], dialog["h_id"])
+    node.rpc("dlg.end_dlg", dialog["h_entry"], dialog["h_id"], 'Reason: SIP;cause=200;text="credit_gone"\r\n')
     for phone in (call.caller, call.callee):
         phone.answer(await phone.request("BYE"), 200)
     end = await agent.dialog_event("end", call.call)
-    assert (end["cause"], end["by"]) == ("command", "platform")
+    assert (end["cause"], end["by"]) == ("credit_gone", "platform")
 
 
 # --- the agent's absence
