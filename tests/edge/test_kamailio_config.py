@@ -522,6 +522,26 @@ async def test_headers_of_strangers_are_stripped(agent: StubAgent, phones: Phone
     assert not (await caller.reply(200)).all("x-tandem-secret")
 
 
+async def test_a_changed_from_is_seen_by_the_callee_alone(agent: StubAgent, phones: Phones) -> None:
+    caller, callee = await phones.pair()
+    shown = {"display": "Alice", "uri": "sip:1001@acme.test"}
+    agent.route = lambda q: targets(q, callee.name, headers={"from": shown, "extra": "X-Note: hello\r\n"})
+    call = await establish(caller, callee)
+    assert call.invite.header("from").startswith('"Alice" <sip:1001@acme.test>;tag=')
+    assert call.invite.header("x-note") == "hello"
+    assert f"<sip:{caller.name}@acme.test>" in call.reply.header("from")
+    caller.raw(caller.within(call.down, "INFO"))
+    info = await callee.request("INFO")
+    assert "<sip:1001@acme.test>" in info.header("from")
+    callee.answer(info, 200)
+    assert f"<sip:{caller.name}@acme.test>" in (await caller.final("INFO")).header("from")
+    callee.raw(callee.within(call.up, "BYE"))
+    bye = await caller.request("BYE")
+    assert f"<sip:{caller.name}@acme.test>" in bye.header("to")
+    caller.answer(bye, 200)
+    assert (await callee.final("BYE")).status == 200
+
+
 # --- ends without a BYE
 
 
@@ -558,6 +578,29 @@ async def test_the_agent_lists_and_ends_calls(node: Node, agent: StubAgent, phon
         phone.answer(await phone.request("BYE"), 200)
     end = await agent.dialog_event("end", call.call)
     assert (end["cause"], end["by"]) == ("credit_gone", "platform")
+
+
+@pytest.mark.parametrize("rings", [True, False])
+async def test_the_agent_ends_a_call_that_is_not_answered(agent: StubAgent, phones: Phones, rings: bool) -> None:
+    caller, callee = await phones.pair()
+    if not rings:
+        agent.route = lambda _question: None
+    caller.raw(caller.build("INVITE", f"sip:{callee.name}@acme.test", body=sdp(4000), call_id=f"ring-{callee.name}"))
+    question = await agent.question(lambda q: q["ask"] == "route")
+    if rings:
+        invite = await callee.request("INVITE")
+        callee.answer(invite, 180)
+        await caller.reply(180)
+    keys = {key: question[key] for key in ("callid64", "ftag64", "cseq")}
+    agent.send({"do": "hangup", **keys, "cause": "account_suspended"})
+    if rings:
+        callee.answer(await callee.request("CANCEL"), 200)
+        callee.answer(invite, 487)
+    assert (await caller.final("INVITE")).status == 487
+    failed = await agent.event(lambda e: e["kind"] == "dialog" and e["state"] == "failed")
+    assert failed["cause"] == "account_suspended"
+    assert failed["call"] == (f"call_ring-{callee.name}" if rings else "")
+    assert len([q for q in agent.questions if q["ask"] == "route"]) == 1
 
 
 # --- the agent's absence
