@@ -23,6 +23,7 @@ from tests.support.local_brain import START, LocalBrain
 Digests = dict[str, dict[str, str]]
 Fields = dict[str, Any]
 SHIP_EVERY_MS: Final = 2_000
+LAPSE_EVERY_MS: Final = 1_000
 PRUNE_EVERY_MS: Final = 30_000
 _EVENT: Final[TypeAdapter[Event]] = TypeAdapter(Event)
 
@@ -51,6 +52,7 @@ class Lane(Protocol):
 
     async def advance(self, milliseconds: int) -> None: ...
     def crash(self, tenant: seeds.Tenant) -> None: ...
+    def crash_fleet(self) -> None: ...
     def connection(self, tenant: seeds.Tenant) -> sqlite3.Connection: ...
 
 
@@ -126,6 +128,8 @@ class WholeBrain:
 
     def crash(self, tenant: seeds.Tenant) -> None:
         self.brain.presence.evict(tenant.account_id)
+
+    def crash_fleet(self) -> None:
         self.brain.fleet.evict("local")
 
     def connection(self, tenant: seeds.Tenant) -> sqlite3.Connection:
@@ -148,7 +152,7 @@ class Books:
         self._heard: dict[str, int] = {}
         self._digests: dict[str, Digests] = {}
         self._lost: set[str] = set()
-        self._shipped = self._pruned = START
+        self._shipped = self._pruned = self._lapsed = START
 
     @property
     def now(self) -> int:
@@ -196,9 +200,9 @@ class Books:
                 self._lost.add(node_id)
                 for book in self._books.values():
                     presence.node_lost(book, node_id, self.now)
-        for account_id, book in self._books.items():
-            due = book.calls.next_lapse()
-            if due is not None and due <= self.now:
+        if self.now - self._lapsed >= LAPSE_EVERY_MS:
+            self._lapsed = self.now
+            for account_id, book in self._books.items():
                 self._lapse(account_id, book)
         if self.control.available and self.now - self._shipped >= SHIP_EVERY_MS:
             self._shipped = self.now
@@ -222,6 +226,9 @@ class Books:
     def crash(self, tenant: seeds.Tenant) -> None:
         sql = SqliteSql(self._connections[tenant.account_id])
         self._books[tenant.account_id] = Book(sql, seeds.MASTER_KEY)
+
+    def crash_fleet(self) -> None:
+        """There is none."""
 
     def connection(self, tenant: seeds.Tenant) -> sqlite3.Connection:
         return self._connections[tenant.account_id]

@@ -19,7 +19,7 @@ from tests.support import seeds
 
 NODES: Final = (seeds.NODE_ID, "node_00000000000000000000000002", "node_00000000000000000000000003")
 EXTENSIONS: Final = tuple(str(1001 + number) for number in range(10))
-LIMITS: Final = (1, 1, 2, 2, 3, 5, None, None, None, 0)
+LIMITS: Final = (1, 1, 2, 2, 3, 5, 6, 8, None, 0)
 LEAK_MS: Final = 240_000  # a lease, its rechecks, and the silence of a node before it
 NOTHING_LIVE: Final = hashlib.sha256(b"").hexdigest()[:16]
 DISPOSITIONS: Final = {"answered", "no_answer", "busy", "failed", "rejected", "abandoned"}
@@ -78,16 +78,17 @@ class World:
         self.d1_back_at: int | None = None
         self.actions: list[tuple[Callable[[], Awaitable[None]], float]] = [
             (self._call, 24),
-            (self._progress, 14),
-            (self._end, 14),
-            (self._outcome, 5),
+            (self._progress, 10),
+            (self._end, 8),
+            (self._outcome, 3),
             (self._deliver, 30),
             (self._repeat, 5),
-            (self._lose_report, 0.4),
+            (self._lose_report, 0.6),
             (self._list, 2),
             (self._crash, 2),
-            (self._fall_silent, 0.08),
-            (self._reset, 0.05),
+            (self._crash_fleet, 0.05),
+            (self._fall_silent, 0.25),
+            (self._reset, 0.1),
             (self._d1_away, 0.05),
         ]
 
@@ -104,7 +105,7 @@ class World:
         self.touched = None
         with suppress(UnavailableError):
             await action()
-        await self._pass_time(self.random.choice((0, 0, 5, 40, 200)))
+        await self._pass_time(self.random.choice((0, 0, 20, 100, 500)))
         name = action.__name__
         self.counts[name] = self.counts.get(name, 0) + 1
         return name
@@ -334,11 +335,15 @@ class World:
     async def _crash(self) -> None:
         self.lane.crash(self.random.choice(self.tenants))
 
+    async def _crash_fleet(self) -> None:
+        """Rarely: a FLEET that wakes gives every node fresh time, and would never find one lost."""
+        self.lane.crash_fleet()
+
     async def _fall_silent(self) -> None:
-        """For 1 to 40 s; in half of the cases the node comes back without memory: its calls and reports are gone."""
+        """For 1 to 40 s; in a third of the cases the node comes back without memory: its calls and reports are gone."""
         one = self.random.choice(self._awake() or list(self.nodes.values()))
-        one.silent_until = self.lane.now + self.random.choice((1_000, 5_000, 15_000, 40_000))
-        if self.random.random() < 0.5:
+        one.silent_until = self.lane.now + self.random.choice((1_000, 7_000, 9_000, 15_000, 40_000))
+        if self.random.random() < 0.33:
             for call in [call for calls in one.live.values() for call in calls.values()]:
                 call.told = False
                 self._forget(call)
