@@ -8,8 +8,7 @@ import os
 import platform
 import shutil
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from tests.support import seeds
 
 ARRIVING = 50.0
 Start = Callable[[], Server]
+PARTS = ("starts", "lanes", "profile", "heap")
 
 
 @dataclass(frozen=True)
@@ -54,24 +54,31 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-async def bench(size: Size, folder: Path, root: Path) -> dict[str, Any]:
+async def bench(size: Size, parts: Sequence[str], folder: Path, root: Path) -> dict[str, Any]:
     say("starting the brain and its twin")
     starts: dict[str, Start] = {
         "brain": lambda: start_brain(folder / "brain", root),
         "twin": lambda: start_twin(folder / "twin", statements()),
     }
-    cold = {name: [await _cold(start) for _ in range(size.starts - 1)] for name, start in starts.items()}
+    cold: dict[str, list[float]] = {"brain": [], "twin": []}
+    if "starts" in parts and size.starts > 1:
+        cold["brain, no snapshot"] = [await _cold(lambda: start_brain(folder / "brain", root, snapshots=False))]
+        await _cold(starts["brain"])  # makes the snapshot where there is none
+        for name, start in starts.items():
+            cold[name] += [await _cold(start) for _ in range(size.starts - 1)]
     async with AsyncExitStack() as stack:
         servers = []
         for name, start in starts.items():
             servers.append(start())
             stack.callback(servers[-1].stop)
             cold[name].append(servers[-1].started_in + await first_answer(servers[-1]))
-        found = await _both(size, *servers)
-    return {"cold_start_sec": {name: round(median(seen), 2) for name, seen in cold.items()}, **found}
+        found = await _both(size, parts, *servers)
+    if "starts" in parts:
+        found["starts"] = {name: round(median(seen), 2) for name, seen in cold.items()}
+    return found
 
 
-async def _both(size: Size, brain: Server, twin: Server) -> dict[str, Any]:
+async def _both(size: Size, parts: Sequence[str], brain: Server, twin: Server) -> dict[str, Any]:
     tenants = make_tenants()
     phones = Phones(tenants)
     for server in (brain, twin):
@@ -83,16 +90,15 @@ async def _both(size: Size, brain: Server, twin: Server) -> dict[str, Any]:
     say(f"the twin is one: {replies} replies byte for byte, and the statements")
     for method, names in same.items():
         say(f"  {method}: {len(names)}: {check.counted(names)}")
-    lanes = await compare(brain, twin, phones, size.lanes, size.rounds, size.seconds, say)
-    say("where the time goes")
-    profiles = {server.name: await profile(server, phones, size.seconds) for server in (brain, twin)}
-    return {
-        "lanes": lanes,
-        "profile": profiles,
-        "statements": same,
-        "heap": await heap(brain, phones, size.heap_decisions, say),
-        "twin_resident_mb": round(twin.memory_mb(), 1),
-    }
+    found: dict[str, Any] = {"statements": same}
+    if "lanes" in parts:
+        found["lanes"] = await compare(brain, twin, phones, size.lanes, size.rounds, size.seconds, say)
+    if "profile" in parts:
+        say("where the time goes")
+        found["profile"] = {server.name: await profile(server, phones, size.seconds) for server in (brain, twin)}
+    if "heap" in parts:
+        found["heap"] = await heap(brain, phones, size.heap_decisions, say)
+    return found
 
 
 async def _cold(start: Start) -> float:
@@ -106,13 +112,14 @@ async def _cold(start: Start) -> float:
 
 def show(found: dict[str, Any]) -> bool:
     """Prints the tables; whether every bar is held."""
-    print(report.lanes(found["lanes"]))
-    print()
-    print(report.profiles(found["profile"]["brain"], found["profile"]["twin"]))
-    print()
-    cold, memory = found["cold_start_sec"], found["heap"]
-    print(f"start to first answer: brain {cold['brain']} s, twin {cold['twin']} s")
-    print(f"resident memory of workerd: brain {memory['resident_mb']} MB, twin {found['twin_resident_mb']} MB")
+    if "lanes" in found:
+        print(report.lanes(found["lanes"]), end="\n\n")
+    if "profile" in found:
+        print(report.profiles(found["profile"]["brain"], found["profile"]["twin"]), end="\n\n")
+    if "starts" in found:
+        print("start to first answer:", ", ".join(f"{name} {seconds} s" for name, seconds in found["starts"].items()))
+    if "heap" in found:
+        print(f"resident memory of the brain's workerd: {found['heap']['resident_mb']} MB")
     verdicts = report.verdicts(found)
     for held, text in verdicts:
         print(f"{'holds' if held else 'FAILS'}  {text}")
@@ -123,6 +130,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round; results/ is left alone")
     parser.add_argument("--root", type=Path, default=REPOSITORY, help="another checkout whose brain is measured")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure; the rest stays")
     parser.add_argument("--heap", type=int, help="decisions of the heap run")
     given = parser.parse_args()
     size = QUICK if given.quick else FULL
@@ -131,14 +139,13 @@ def main() -> int:
     folder = REPOSITORY / ".local" / "bench" / str(os.getpid())
     folder.mkdir(parents=True)
     try:
-        found = asyncio.run(bench(size, folder, given.root.resolve()))
+        found = asyncio.run(bench(size, given.only, folder, given.root.resolve()))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    machine = {"cpus": os.cpu_count(), "system": platform.platform(terse=True), "python": platform.python_version()}
     held = show(found)
     if not given.quick:
-        found = {"taken": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": machine, **found}
-        print(f"written to {report.save('brain', found).relative_to(REPOSITORY)}")
+        machine = {"cpus": os.cpu_count(), "system": platform.platform(terse=True), "python": platform.python_version()}
+        print(f"written to {report.save('brain', {'machine': machine, **found}).relative_to(REPOSITORY)}")
     return 0 if held else 1
 
 

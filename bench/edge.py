@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from bench.native_edge import native_edge
 from bench.report import save, table
+from edge_node.local.settings import REPOSITORY
 from edge_node.local.supervise import Supervisor
 from tests.e2e.installation import Installation
 from tests.edge import load
@@ -168,8 +169,7 @@ def main() -> int:
         found = bench(Path(folder), RATES[:2] if quick else RATES)
     show(found)
     if not quick:
-        taken = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        print(f"written to {save('edge', {'taken': taken, **found})}")
+        print(f"written to {save('edge', {'calls': found}).relative_to(REPOSITORY)}")
     return 0 if found["held_per_second"]["tandem"] >= RATES[0] else 1
 
 

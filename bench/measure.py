@@ -11,11 +11,13 @@ from statistics import median
 from typing import Any
 
 from bench.load import Check, Releases, Sample, closed_loop, open_loop, registered
-from bench.servers import Server
+from bench.servers import Server, busy_seconds
 from bench.world import Phones
 
 # More than the twin can take, so that a run ends by time.
 MOST_PER_SECOND = 3000
+# More than this taken by others and latencies are theirs.
+DISTURBED_CORES = 0.35
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,15 @@ class Lane:
 @dataclass(frozen=True)
 class Figures:
     """One run. Latencies in ms; CPU of workerd per decision in ms (a call's release and its record included);
-    `client_cpu` is the load generator's share of one core."""
+    `client_cpu` and
+    `others_cpu` are what the load generator and everything else on the machine took, in cores."""
 
     per_second: float
     p50: float
     p95: float
     cpu: float
     client_cpu: float
+    others_cpu: float
     decisions: int
 
 
@@ -49,7 +53,7 @@ async def run(server: Server, phones: Phones, lane: Lane, seconds: float) -> Fig
     """Raises `LoadError` when a single answer is not the expected one."""
     count = math.ceil(seconds * (MOST_PER_SECOND if lane.rate is None else lane.rate))
     requests = phones.registers(count) if lane.path == "/auth" else phones.invites(count)
-    cpu, own, begun = server.cpu_seconds(), time.process_time(), time.perf_counter()
+    cpu, own, busy, begun = server.cpu_seconds(), time.process_time(), busy_seconds(), time.perf_counter()
 
     async def load(check: Check) -> Sample:
         if lane.rate is None:
@@ -59,12 +63,14 @@ async def run(server: Server, phones: Phones, lane: Lane, seconds: float) -> Fig
     sample = await (load(registered) if lane.path == "/auth" else _released(server, load))
     elapsed = time.perf_counter() - begun
     decided = len(sample.latencies)
+    cpu, own = server.cpu_seconds() - cpu, time.process_time() - own
     return Figures(
         per_second=decided / elapsed,
         p50=sample.quantile(0.5) * 1000,
         p95=sample.quantile(0.95) * 1000,
-        cpu=(server.cpu_seconds() - cpu) / decided * 1000,
-        client_cpu=(time.process_time() - own) / elapsed,
+        cpu=cpu / decided * 1000,
+        client_cpu=own / elapsed,
+        others_cpu=max(busy_seconds() - busy - cpu - own, 0.0) / elapsed,
         decisions=decided,
     )
 
@@ -93,7 +99,8 @@ async def compare(
 ) -> list[dict[str, Any]]:
     """Medians of every lane over the rounds, and the ratios of brain to twin (throughput, p95, CPU).
 
-    A ratio is the median of the rounds' ratios: the two runs of a round saw the same machine.
+    A ratio is the median of the rounds' ratios: the two runs of a round saw the same machine. Rounds in which something
+    else kept the machine busy count only when there are no others.
     """
     runs: dict[Lane, list[tuple[Figures, Figures]]] = {lane: [] for lane in lanes}
     for number in range(1, rounds + 1):
@@ -103,8 +110,11 @@ async def compare(
     return [_summary(lane, pairs) for lane, pairs in runs.items()]
 
 
-def _summary(lane: Lane, pairs: list[tuple[Figures, Figures]]) -> dict[str, Any]:
+def _summary(lane: Lane, measured: list[tuple[Figures, Figures]]) -> dict[str, Any]:
+    quiet = [pair for pair in measured if max(one.others_cpu for one in pair) <= DISTURBED_CORES]
+    pairs = quiet or measured
     return {
+        "quiet_rounds": len(quiet),
         "lane": lane.title,
         **asdict(lane),
         "brain": _medians([ours for ours, _ in pairs]),
@@ -112,7 +122,7 @@ def _summary(lane: Lane, pairs: list[tuple[Figures, Figures]]) -> dict[str, Any]
         "throughput_ratio": round(median(ours.per_second / theirs.per_second for ours, theirs in pairs), 3),
         "p95_ratio": round(median(ours.p95 / theirs.p95 for ours, theirs in pairs), 2),
         "cpu_ratio": round(median(ours.cpu / theirs.cpu for ours, theirs in pairs), 2),
-        "rounds": [{"brain": asdict(ours), "twin": asdict(theirs)} for ours, theirs in pairs],
+        "rounds": [{"brain": asdict(ours), "twin": asdict(theirs)} for ours, theirs in measured],
     }
 
 

@@ -65,7 +65,14 @@ class Server:
             self.launcher.wait()
 
 
-def start_brain(state: Path, root: Path = REPOSITORY) -> Server:
+def busy_seconds() -> float:
+    """CPU seconds that the whole machine spent working so far."""
+    user, nice, system, _, _, interrupts, soft = (int(one) for one in Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + interrupts + soft) / _TICKS
+
+
+def start_brain(state: Path, root: Path = REPOSITORY, snapshots: bool = True) -> Server:
+    """As a local installation starts it; `snapshots` False boots the interpreter from nothing."""
     settings = load({"TANDEM_STATE": str(state)})
     state.mkdir(parents=True, exist_ok=True)
     cache = REPOSITORY / ".local" / "bench" / "bundle"
@@ -74,11 +81,8 @@ def start_brain(state: Path, root: Path = REPOSITORY) -> Server:
     variables = state / "vars.json"
     variables.write_text(json.dumps({"MASTER_KEY": MASTER_KEY}))
     script = root / "edge_node" / "local" / "brain.mjs"
-    state_folder = settings.brain_state
-    return _start(
-        "brain",
-        [str(script), f"--root={root}", f"--state={state_folder}", f"--bundle={cache}", f"--vars={variables}"],
-    )
+    options = [f"--root={root}", f"--state={settings.brain_state}", f"--bundle={cache}", f"--vars={variables}"]
+    return _start("brain", [str(script), *options, *(["--snapshots"] if snapshots else [])])
 
 
 def start_twin(state: Path, statements: dict[str, str]) -> Server:

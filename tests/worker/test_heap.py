@@ -1,0 +1,61 @@
+"""The brain's WebAssembly heap never shrinks: under decisions it must stop growing (`make bench` runs 100 000)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.load import Releases, closed_loop, connect, registered
+from bench.world import TENANTS, USERS, Phones, counters, make_tenants, rows
+from tests.support import seeds
+from tests.worker.brain import Brain
+
+MOST_MB = 96
+MOST_GROWTH = 0.02
+DECISIONS = 1_500
+CONNECTIONS = 8
+MOST_SEC = 90.0
+
+
+@pytest.fixture
+def brain(tmp_path: Path) -> Iterator[Brain]:
+    with Brain(tmp_path, {"MASTER_KEY": seeds.MASTER_KEY}) as started:
+        yield started
+
+
+@pytest.mark.timeout(240)
+def test_decisions_do_not_make_the_heap_grow(brain: Brain) -> None:
+    tenants = make_tenants()
+    for statement, params in [*seeds.platform_rows(), *rows(tenants)]:
+        brain.d1(statement, *params)
+    asyncio.run(_load(brain.port, Phones(tenants)))
+
+
+async def _load(port: int, phones: Phones) -> None:
+    await closed_loop(port, phones.registers(2 * TENANTS * USERS), CONNECTIONS, MOST_SEC, registered)
+    await _calls(port, phones)
+    half = await _heap(port)
+    await _calls(port, phones)
+    end = await _heap(port)
+    assert end <= MOST_MB * 1024 * 1024
+    assert end <= half * (1 + MOST_GROWTH)
+
+
+async def _calls(port: int, phones: Phones) -> None:
+    releases = Releases(port)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(releases.run())
+        await closed_loop(port, phones.invites(DECISIONS // 2), CONNECTIONS, MOST_SEC, releases.admitted)
+        releases.close()
+
+
+async def _heap(port: int) -> int:
+    connection = await connect(port)
+    status, body = await connection.ask(counters())
+    connection.close()
+    assert status == 200
+    return int(json.loads(body)["heap_bytes"])
