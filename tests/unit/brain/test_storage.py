@@ -16,7 +16,7 @@ from tandem.runtime.cpython import SqliteDatabase, SqliteSql
 from tandem.sip.book import Book
 from tandem.store import records
 from tandem.store.replica import TABLES
-from tests.support import scene, seeds
+from tests.support import node, scene, seeds
 from tests.support.local_brain import LocalBrain
 from tests.unit.brain import ACME, GLOBEX
 
@@ -107,6 +107,16 @@ async def test_guards_are_pruned(brain: LocalBrain) -> None:
     assert scene.rows(brain, ACME, "nonce_use") == []
     assert scene.rows(brain, ACME, "seen_request") == []
     assert len(scene.rows(brain, ACME, "seen_event")) == 1
+
+
+async def test_failed_attempts_leave_nothing_behind_in_an_account_that_is_otherwise_quiet(brain: LocalBrain) -> None:
+    wrong = {"username": "1001", "realm": ACME.domain, "nonce": "n", "uri": "u", "response": "r"}
+    for number in range(50):
+        await brain.post("/auth", node.register_body(ACME, "1001", wrong, cseq=str(number)))
+        await brain.post("/route", node.invite_body(ACME, "1001", "1002", wrong))
+    assert len(scene.rows(brain, ACME, "seen_request")) == 100
+    await brain.advance(300_000)
+    assert scene.rows(brain, ACME, "seen_request") == []
 
 
 async def test_an_object_with_an_old_replica_serves_while_d1_is_away(brain: LocalBrain) -> None:

@@ -38,7 +38,6 @@ class Book:
             self.sql.run(_META["set_meta"], "account_id", account_id)
             self.account_id = account_id
 
-    def live_counts(self) -> tuple[int, int, int]:
-        """(contacts, live calls, records not yet in D1)."""
-        contacts, calls, unshipped = self.sql.json(_SQL["live_counts"])
-        return contacts, calls, unshipped
+    def needs_sweeping(self) -> bool:
+        """There is something live, a record not yet in D1, or a memory of requests that may be forgotten some day."""
+        return any(self.sql.json(_SQL["sweepable"]))

@@ -82,7 +82,7 @@ class Leases:
 
 
 class Sweep:
-    """Every 30 s while anything is live: prunes what may be forgotten, pulls configuration that no poke told of."""
+    """Every 30 s while there is need: prunes what may be forgotten, pulls configuration that no poke told of."""
 
     name = "sweep"
 
@@ -92,7 +92,7 @@ class Sweep:
         self.due = now + SWEEP_EVERY_MS
 
     def next_due(self, now: int) -> int | None:
-        return self.due if any(self._book.live_counts()) else None
+        return self.due if self._book.needs_sweeping() else None
 
     async def run(self, now: int) -> None:
         self.due = now + SWEEP_EVERY_MS

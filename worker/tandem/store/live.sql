@@ -83,10 +83,11 @@ DELETE FROM contact WHERE device_id = ? AND node_id = ? AND updated_at <= ?;
 -- name: drop_node_contacts
 DELETE FROM contact WHERE node_id = ? AND updated_at <= ?;
 
--- name: live_counts
+-- name: sweepable
 SELECT json_array(
-  (SELECT COUNT(*) FROM contact), (SELECT COUNT(*) FROM call WHERE state <> 'ended'),
-  (SELECT COUNT(*) FROM call WHERE shipped_version < row_version)
+  EXISTS (SELECT 1 FROM contact), EXISTS (SELECT 1 FROM call WHERE state <> 'ended'),
+  EXISTS (SELECT 1 FROM call WHERE shipped_version < row_version),
+  EXISTS (SELECT 1 FROM seen_request), EXISTS (SELECT 1 FROM nonce_use)
 ) AS j;
 
 -- name: lose_node
