@@ -225,9 +225,9 @@ async def test_a_call_that_the_newest_list_does_not_name_is_released_when_its_le
     contacts = [scene.contact_of(ACME, digits, phones.now + 900_000) for digits in ACME.people]
     await scene.send(phones, scene.snapshot(phones, ACME, [], contacts, BUSY))
     await phones.invite(ACME, "1001", "1002")
-    await scene.heartbeats(phones, 80, digests=DIGESTS)
+    await scene.heartbeats(phones, 10, digests=DIGESTS)
     assert await scene.usage(phones, ACME) == BOTH
-    await scene.heartbeats(phones, 40, digests=DIGESTS)
+    await scene.heartbeats(phones, 110, digests=DIGESTS)
     assert await scene.usage(phones, ACME) == {}
 
 
