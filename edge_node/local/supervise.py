@@ -134,7 +134,8 @@ class Supervisor:
         log.mkdir(parents=True, exist_ok=True)
         exports = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in program.environment)
         place = shlex.quote(str(REPOSITORY))
-        _script(folder / "run", f"cd {place}\n{exports}exec 2>&1\nexec {shlex.join(program.command)}\n")
+        # A process group of its own (-P), so that killing a part with all its children leaves the supervisor alone.
+        _script(folder / "run", f"cd {place}\n{exports}exec 2>&1\nexec chpst -P {shlex.join(program.command)}\n")
         _script(folder / "log/run", f"exec svlogd {shlex.quote(str(log))}\n")
 
     def _log_folder(self, name: str) -> Path:

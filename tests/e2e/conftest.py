@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,12 +26,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation
 @pytest.fixture
 def tandem(installed: Installation) -> Iterator[Installation]:
     """The installation, at rest before and after the test."""
+    installed.since = time.time_ns() // 1_000_000
     yield installed
     installed.proxy.mend()
     installed.proxy.slow = lambda path, body: 0.0
     installed.wait_ready()
     for account in range(len(installed.demo["accounts"])):
-        installed.wait_live(0, 15, account)
+        installed.wait_live(0, 45, account)
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ class Installation:
         self.settings = _settings(state, self.settings, self.proxy.url)
         self.supervisor = Supervisor(self.settings)
         self.control_port = _free_port()
+        self.since = 0
 
     def __enter__(self) -> Self:
         settings = self.settings
@@ -102,11 +103,13 @@ class Installation:
     def wait_record(
         self, matches: Callable[[dict[str, Any]], bool], seconds: float = 15, account: int = 0
     ) -> dict[str, Any]:
-        """The newest record that matches, as soon as it is there."""
+        """The newest record of a call of this test that matches, as soon as it is there."""
         found: list[dict[str, Any]] = []
 
         def there() -> bool:
-            found.extend(record for record in self.records(account) if matches(record))
+            found.extend(
+                record for record in self.records(account) if record["start_ts"] >= self.since and matches(record)
+            )
             return bool(found)
 
         wait_until(there, seconds, "the call's record")
@@ -138,20 +141,23 @@ class Installation:
         )
         return password
 
-    def wait_dialogs_saved(self, count: int) -> None:
-        """Until Kamailio has that many dialogs on disk."""
-        path = self.settings.node_state / "data/dialog.sqlite"
+    def wait_dialog_saved(self) -> None:
+        """Until Kamailio has this test's answered call on disk, where it writes once a second."""
+        self._wait_row("dialog", "state = 4 AND start_time >= ?", self.since // 1000)
+
+    def wait_contact_saved(self, port: int) -> None:
+        """Until Kamailio has the contact of a phone at this port on disk."""
+        self._wait_row("location", "contact LIKE ?", f"%:{port}%")
+
+    def _wait_row(self, table: str, condition: str, value: str | int) -> None:
+        path = self.settings.node_state / f"data/kamailio/{table}.sqlite"
 
         def saved() -> bool:
             with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-                return bool(
-                    connection.execute("SELECT COUNT(*) >= ? FROM dialog WHERE state = 4", (count,)).fetchone()[0]
-                )
+                rows = connection.execute(f"SELECT COUNT(*) FROM {table} WHERE {condition}", (value,)).fetchone()
+            return bool(rows[0])
 
-        wait_until(saved, 10, f"{count} dialogs on disk")
-
-    def pid(self, part: str) -> int:
-        return self.supervisor.states()[part].pid
+        wait_until(saved, 10, f"the row of table {table}")
 
     @contextlib.contextmanager
     def without(self, part: str) -> Iterator[None]:

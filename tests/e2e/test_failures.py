@@ -6,6 +6,7 @@ import json
 import os
 import time
 
+from edge_node.local import probe
 from edge_node.local.phone import Phone
 from edge_node.local.waiting import wait_until
 from tests.e2e.conftest import Open, OpenRaw
@@ -14,6 +15,7 @@ from tests.e2e.phones import Phones
 from tests.edge.raw_sip import LOOPBACK
 
 PROMPT_SEC = 1.0
+BUSY_SEC = 1.5
 
 
 def test_brain_away(open_phone: Open, open_raw: OpenRaw, phones: Phones, tandem: Installation) -> None:
@@ -91,28 +93,32 @@ def _refresh(phone: Phone) -> None:
 
 
 def test_agent_killed(open_phone: Open, open_raw: OpenRaw, phones: Phones, tandem: Installation) -> None:
-    """503 while it is away, back within 2 s; the established call goes on and its end is not lost."""
+    """Back within 2 s (and a little for a busy machine); the established call goes on and its end is not lost."""
     caller, callee = open_phone("1001"), open_phone("1002")
     phones.connect(caller, callee)
-    other = open_raw("1003")
-    tandem.kill("agent")
+    tandem.wait_live(1)
+    pid = tandem.kill("agent")
     killed_at = time.monotonic()
-    invite = other.request("INVITE", f"sip:1002@{other.domain}", body=other.sdp())
-    refused = other.final(invite)
-    if time.monotonic() - killed_at < 0.5:
-        assert refused.status == 503
-        assert refused.get("Retry-After").isdecimal()
-
-    def answers_again() -> bool:
-        asked = other.request("INVITE", f"sip:1002@{other.domain}", body=other.sdp())
-        return other.final(asked).status == 407
-
-    wait_until(answers_again, 4, "the agent to be back")
-    assert time.monotonic() - killed_at < 3
+    wait_until(lambda: tandem.pid("agent") not in (0, pid), 5, "the supervisor to start the agent")
+    wait_until(lambda: probe.agent_version(tandem.settings) is not None, 5, "the agent to be back")
+    assert time.monotonic() - killed_at < 2 + BUSY_SEC
+    other = open_raw("1003")
+    assert other.final(other.request("INVITE", f"sip:1002@{other.domain}", body=other.sdp())).status == 407
     phones.converse(caller, callee)
     caller.hang_up()
     callee.wait_for("ended", 5)
     tandem.wait_live(0)
+
+
+def test_without_an_agent_everything_is_refused_at_once(open_raw: OpenRaw, tandem: Installation) -> None:
+    phone = open_raw("1003")
+    with tandem.without("agent"):
+        for method in ("INVITE", "REGISTER"):
+            began = time.monotonic()
+            refused = phone.final(phone.request(method, f"sip:1002@{phone.domain}", body=phone.sdp()))
+            assert refused.status == 503
+            assert refused.get("Retry-After").isdecimal()
+            assert time.monotonic() - began < PROMPT_SEC
 
 
 def test_agent_killed_when_the_call_ends(open_phone: Open, phones: Phones, tandem: Installation) -> None:
@@ -133,7 +139,7 @@ def test_kamailio_killed_in_a_call(open_phone: Open, phones: Phones, tandem: Ins
     """The dialog survives: audio goes on, and the BYE after the restart ends and releases the call."""
     caller, callee = open_phone("1001"), open_phone("1002")
     phones.connect(caller, callee)
-    tandem.wait_dialogs_saved(1)
+    tandem.wait_dialog_saved()
     tandem.kill("kamailio")
     tandem.wait_ready()
     phones.converse(caller, callee)

@@ -10,6 +10,8 @@ from tests.e2e.installation import Installation
 from tests.e2e.phones import Phones
 from tests.edge.raw_sip import LOOPBACK, RawPhone
 
+CALLEE_PORT = 19_871
+
 
 def test_a_wrong_password_and_an_unknown_user_are_refused_alike(tandem: Installation, phones: Phones) -> None:
     domain = tandem.account()["domain"]
@@ -55,7 +57,8 @@ def test_a_phone_that_unregisters_is_not_rung(open_phone: Open, open_raw: OpenRa
 
 
 def test_contacts_survive_the_edge(open_phone: Open, phones: Phones, tandem: Installation) -> None:
-    caller, callee = open_phone("1001"), open_phone("1002")
+    caller, callee = open_phone("1001"), open_phone("1002", port=CALLEE_PORT)
+    tandem.wait_contact_saved(CALLEE_PORT)
     tandem.kill("kamailio")
     tandem.wait_ready()
     phones.connect(caller, callee)

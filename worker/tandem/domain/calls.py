@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+UNHEARD_LEASE_MS: Final = 15_000  # from the decision until the node's first word of the call
 UNANSWERED_LEASE_MS: Final = 90_000
 ANSWERED_LEASE_MS: Final = 120_000
 RECHECK_MS: Final = 10_000
@@ -149,7 +150,7 @@ def step(call: Call, event: Event) -> Call:
 def _progressed(call: Call, event: Progressed) -> Call:
     if call.state is not State.RINGING or event.seq <= call.last_seq:
         return call
-    return replace(call, last_seq=event.seq)
+    return renew(replace(call, last_seq=event.seq), event.at)
 
 
 def _answered(call: Call, event: Answered) -> Call:

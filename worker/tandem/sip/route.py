@@ -8,7 +8,7 @@ from tandem.contracts.auth import Challenge, ChallengeReply
 from tandem.contracts.errors import TandemError
 from tandem.contracts.ids import new_id
 from tandem.contracts.route import Directive, HeaderUri, MediaProfile, Route, RouteHeaders, RouteReply, RouteRequest
-from tandem.domain.calls import UNANSWERED_LEASE_MS, Call, Refused, State, step
+from tandem.domain.calls import UNHEARD_LEASE_MS, Call, Refused, State, step
 from tandem.domain.numbers import parse_uri
 from tandem.domain.routing import Decision, Device, Reject, Ring, User, after_outcome, decide
 from tandem.runtime import random_bytes
@@ -63,7 +63,7 @@ def _first_step(
         from_num=caller.username,
         to_num=parse_uri(request.ruri).user,
         start_ts=now,
-        lease_until=now + UNANSWERED_LEASE_MS,
+        lease_until=now + UNHEARD_LEASE_MS,
         user_id=caller.user_id,
         callee_user_id=decision.callee.user_id if isinstance(decision, Ring) else None,
     )

@@ -1,0 +1,36 @@
+"""`make test`: everything that the tests need, then the layers, fast ones first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from edge_node.local import bundle, packages, vendor
+from edge_node.local.settings import REPOSITORY
+
+FAST = ("tests/unit", "tests/contract", "tests/property", "tests/simulation")
+REAL = ("tests/worker", "tests/edge", "tests/e2e")
+
+
+def main() -> int:
+    packages.install()
+    vendor.vendor()
+    bundle.pack(REPOSITORY / "node_modules", REPOSITORY / ".wrangler/bundle")
+    steps = (
+        ["-m", "coverage", "run", "-m", "pytest", *FAST],
+        ["-m", "coverage", "report"],
+        ["-m", "pytest", *REAL],
+    )
+    for step in steps:
+        began = time.monotonic()
+        print(f"--- {' '.join(step[1:])}", flush=True)
+        done = subprocess.run([sys.executable, *step], cwd=REPOSITORY, check=False)
+        print(f"--- {time.monotonic() - began:.0f} s", flush=True)
+        if done.returncode != 0:
+            return done.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
