@@ -77,7 +77,7 @@ class World:
         self.usage: dict[str, int] = {}
         self.d1_back_at: int | None = None
         self.actions: list[tuple[Callable[[], Awaitable[None]], float]] = [
-            (self._call, 24),
+            (self._call, 12),
             (self._progress, 10),
             (self._end, 8),
             (self._outcome, 3),
