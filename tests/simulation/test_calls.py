@@ -29,7 +29,7 @@ def tenants() -> list[seeds.Tenant]:
 
 
 @pytest.mark.simulation
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_every_rule_after_every_event_through_the_whole_brain() -> None:
     """TANDEM_EVENTS and TANDEM_SEED repeat a run."""
     both = tenants()
@@ -38,7 +38,7 @@ async def test_every_rule_after_every_event_through_the_whole_brain() -> None:
 
 
 @pytest.mark.simulation
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_a_million_events_in_the_books() -> None:
     both = tenants()
     lane = Books(both, NODES)
