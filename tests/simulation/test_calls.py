@@ -18,7 +18,7 @@ FULL_CHECK_EVERY = 1_000
 
 
 @pytest.fixture(autouse=True)
-def _own_clock(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+def _own_clock() -> Iterator[None]:
     yield
     clock.fixed = None
     outside.post = None
