@@ -20,7 +20,7 @@ from bench.load import closed_loop, registered
 from bench.measure import Lane, compare
 from bench.memory import heap
 from bench.profile import profile
-from bench.servers import Server, first_answer, start_brain, start_twin
+from bench.servers import Server, first_answer, migrated, start_brain, start_twin
 from bench.statements import statements
 from bench.world import TENANTS, USERS, Phones, make_tenants, rows
 from edge_node.local.settings import REPOSITORY
@@ -56,6 +56,7 @@ def say(text: str) -> None:
 
 async def bench(size: Size, parts: Sequence[str], folder: Path, root: Path) -> dict[str, Any]:
     say("starting the brain and its twin")
+    migrated(folder, ("brain", "twin"))
     starts: dict[str, Start] = {
         "brain": lambda: start_brain(folder / "brain", root),
         "twin": lambda: start_twin(folder / "twin", statements()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -71,13 +72,20 @@ def busy_seconds() -> float:
     return (user + nice + system + interrupts + soft) / _TICKS
 
 
+def migrated(folder: Path, names: Sequence[str]) -> None:
+    """State folders below `folder` with a migrated control database: wrangler makes one, the others are copies."""
+    first, *others = [load({"TANDEM_STATE": str(folder / name)}) for name in names]
+    migrate.apply(first)
+    for other in others:
+        shutil.copytree(first.brain_state, other.brain_state)
+
+
 def start_brain(state: Path, root: Path = REPOSITORY, snapshots: bool = True) -> Server:
     """As a local installation starts it; `snapshots` False boots the interpreter from nothing."""
     settings = load({"TANDEM_STATE": str(state)})
     state.mkdir(parents=True, exist_ok=True)
     cache = REPOSITORY / ".local" / "bench" / "bundle"
     bundle.pack(REPOSITORY / "node_modules", cache)
-    migrate.apply(settings)
     variables = state / "vars.json"
     variables.write_text(json.dumps({"MASTER_KEY": MASTER_KEY}))
     script = root / "edge_node" / "local" / "brain.mjs"
@@ -88,7 +96,6 @@ def start_brain(state: Path, root: Path = REPOSITORY, snapshots: bool = True) ->
 def start_twin(state: Path, statements: dict[str, str]) -> Server:
     settings = load({"TANDEM_STATE": str(state)})
     state.mkdir(parents=True, exist_ok=True)
-    migrate.apply(settings)
     variables = state / "vars.json"
     variables.write_text(json.dumps({"MASTER_KEY": MASTER_KEY, "SQL": statements}))
     script = Path(__file__).parent / "twin" / "twin.mjs"
