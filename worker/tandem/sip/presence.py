@@ -14,6 +14,7 @@ from tandem.sip.book import Book
 from tandem.store.contacts import from_state
 from tandem.store.snapshots import Snapshot
 
+_NO_DIALOGS: Final = "e3b0c44298fc1c14"  # the digest of no lines (contracts.events.AccountDigests)
 NOT_YET_LISTED_MS: Final = 5_000  # a decision so young may not have reached the node's list
 
 
@@ -101,8 +102,8 @@ def lapse(book: Book, call: Call, node_status: str, dialogs: str | None, now: in
     if node_status == "lost":
         _move(book, call, Lost(now, "node_lost"))
         return
-    if node_status == "active" and dialogs is None:
-        # The node has nothing of this account, and never had since it started: no list of it will ever say so.
+    if node_status == "active" and dialogs in (None, _NO_DIALOGS):
+        # The node has no call of this account, and if it never had one since it started, no list will ever say so.
         _move(book, call, Lost(now, "not_on_node"))
         return
     last = book.snapshots.get(call.node_id)
