@@ -39,6 +39,7 @@ class Lane(Protocol):
 
     @property
     def now(self) -> int: ...
+    async def open(self) -> None: ...
     async def challenge(self, node_id: str, tenant: seeds.Tenant) -> Fields: ...
     async def route(self, node_id: str, tenant: seeds.Tenant, body: Fields) -> Fields: ...
     async def events(self, node_id: str, tenant: seeds.Tenant, events: Sequence[Fields]) -> None: ...
@@ -77,6 +78,9 @@ class WholeBrain:
     @property
     def now(self) -> int:
         return self.brain.now
+
+    async def open(self) -> None:
+        """Every object reads its configuration when it is first asked."""
 
     async def _post(self, node_id: str, path: str, fields: Fields) -> Fields:
         status, reply = await scene.post_as(self.brain, node_id, path, fields)
@@ -159,7 +163,7 @@ class Books:
         assert clock.fixed is not None
         return clock.fixed
 
-    async def pull(self) -> None:
+    async def open(self) -> None:
         for account_id, book in self._books.items():
             await book.replica.pull(self.control, account_id)
             book.belong_to(account_id)

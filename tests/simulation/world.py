@@ -58,6 +58,7 @@ class World:
 
     def __init__(self, lane: Lane, tenants: list[seeds.Tenant], seed: int) -> None:
         self.lane = lane
+        self.seed = seed
         self.random = random.Random(seed)
         self.tenants = tenants
         self.nodes = {one: SimNode(one, live={tenant.account_id: {} for tenant in tenants}) for one in NODES}
@@ -96,6 +97,7 @@ class World:
         connection = self.lane.control.connection
         for user_id, limit in self.limits.items():
             connection.execute("UPDATE sip_user SET max_simultaneous = ? WHERE id = ?", (limit, user_id))
+        await self.lane.open()
         await self._beats()
         await self._flush()
 
