@@ -159,6 +159,9 @@ class Installation:
 
         wait_until(saved, 10, f"the row of table {table}")
 
+    def pid(self, part: str) -> int:
+        return self.supervisor.states()[part].pid
+
     @contextlib.contextmanager
     def without(self, part: str) -> Iterator[None]:
         """A part that is down for a while; up and ready again afterwards, whatever happened."""

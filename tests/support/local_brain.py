@@ -11,7 +11,6 @@ from durable_objects.presence import Presence
 from tandem.runtime import Env, Request
 from tandem.runtime.cpython import LocalObjects, MemoryQueue, SqliteDatabase, clock
 from tandem.sip.gateway import Gateway
-
 from tests.support import node, seeds
 
 START = 1_800_000_000_000

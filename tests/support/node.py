@@ -11,7 +11,6 @@ from typing import Any
 from tandem.contracts.ids import new_id, ulid
 from tandem.contracts.signature import sign_headers
 from tandem.domain.digest import HASHES
-
 from tests.support.seeds import NODE_ID, Person, Tenant, credential
 
 _numbers = itertools.count(1)

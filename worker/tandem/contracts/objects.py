@@ -45,10 +45,12 @@ class NodeChanged(BrainMessage):
 
 
 class NodeStateQuery(BrainMessage):
-    """PRESENCE → FLEET, when leases ran out: what of this node?"""
+    """PRESENCE → FLEET, when leases ran out: what of this node? `dialogs` is the digest of the newest snapshot that
+    PRESENCE has; when the node's is another, FLEET asks the node for a new one."""
 
     node_id: str
     account_id: str
+    dialogs: str | None = None
 
 
 class NodeState(BrainMessage):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tandem.contracts.errors import TandemError
+from tandem.contracts.events import NOTHING
 from tandem.contracts.fleet import BootIds, HeartbeatReply, HeartbeatRequest, HelloReply, HelloRequest
 from tandem.contracts.objects import NodeChanged, NodeState, NodeStateQuery, open_envelope
 from tandem.domain.fleet import OWN_GAP_MS, NodeStatus, heartbeat, hello, tick, watcher_woke
@@ -25,25 +26,30 @@ def take_hello(nodes: Nodes, request: HelloRequest, node_id: str, now: int) -> H
         nodes.tell(node_id, change)
     send = sorted(nodes.digests(node_id).keys() | request.digests.keys())
     nodes.set_digests(node_id, request.digests)
+    nodes.take_wanted(node_id)
     return HelloReply(now=now, send=send)
 
 
 def take_heartbeat(nodes: Nodes, request: HeartbeatRequest, node_id: str, now: int) -> HeartbeatReply:
-    """Raises `hello_required` for a node that is unknown, was lost, or started a process anew."""
+    """Asks for the snapshot of every account whose digest changed. Raises `hello_required` for a node that is unknown,
+    was lost, or started a process anew."""
     node = heartbeat(nodes.get(node_id), _boot(request.boot_ids), now)
     if node is None:
         raise TandemError("hello_required", "Say hello first: POST /fleet/hello with your whole state.")
     nodes.put(node)
     nodes.report(node_id, request.load.wire(), None)
+    wanted = set(nodes.take_wanted(node_id))
     nodes.set_digests(node_id, request.digests)
-    return HeartbeatReply(now=now)
+    return HeartbeatReply(now=now, send=sorted(wanted.union(nodes.take_wanted(node_id))))
 
 
 def state_of(nodes: Nodes, query: NodeStateQuery) -> NodeState:
     node = nodes.get(query.node_id)
     if node is None:
         return NodeState(status="unknown")
-    digests = nodes.digests_of(query.node_id, query.account_id)
+    digests = nodes.digests_of(query.node_id, query.account_id) or NOTHING
+    if query.dialogs != digests.dialogs:
+        nodes.want(query.node_id, query.account_id)
     return NodeState(status="active" if node.status is NodeStatus.ACTIVE else "lost", digests=digests)
 
 

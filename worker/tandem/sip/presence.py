@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tandem.contracts.events import DialogEvent, DialogState, Event, RegisterEvent, SnapshotEvent
+from tandem.contracts.events import NOTHING, DialogEvent, DialogState, Event, RegisterEvent, SnapshotEvent
 from tandem.domain.cac import readmit
 from tandem.domain.calls import Answered, Call, Ended, Listed, Lost, Progressed, State, recheck, renew, step
 from tandem.domain.calls import Event as CallEvent
@@ -14,7 +14,6 @@ from tandem.sip.book import Book
 from tandem.store.contacts import from_state
 from tandem.store.snapshots import Snapshot
 
-_NO_DIALOGS: Final = "e3b0c44298fc1c14"  # the digest of no lines (contracts.events.AccountDigests)
 NOT_YET_LISTED_MS: Final = 5_000  # a decision so young may not have reached the node's list
 
 
@@ -102,7 +101,7 @@ def lapse(book: Book, call: Call, node_status: str, dialogs: str | None, now: in
     if node_status == "lost":
         _move(book, call, Lost(now, "node_lost"))
         return
-    if node_status == "active" and dialogs in (None, _NO_DIALOGS):
+    if node_status == "active" and dialogs in (None, NOTHING.dialogs):
         # The node has no call of this account, and if it never had one since it started, no list will ever say so.
         _move(book, call, Lost(now, "not_on_node"))
         return

@@ -72,7 +72,9 @@ class Leases:
         self._shipping.dirty(now)
 
     async def _ask(self, region: str, node_id: str) -> NodeState:
-        query = NodeStateQuery(node_id=node_id, account_id=self._book.account_id)
+        known = self._book.snapshots.get(node_id)
+        dialogs = None if known is None else known.dialogs
+        query = NodeStateQuery(node_id=node_id, account_id=self._book.account_id, dialogs=dialogs)
         try:
             status, text = open_envelope(await self._env.fleet.call(region, "node_state", query.wire()))
         except Exception as error:

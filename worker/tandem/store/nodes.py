@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tandem.contracts.events import AccountDigests
+from tandem.contracts.events import NOTHING, AccountDigests
 from tandem.domain.fleet import Change, Node, NodeStatus
 from tandem.runtime import Sql
 from tandem.store.blocks import load
@@ -70,6 +70,17 @@ class Nodes:
                 self._sql.run(_SQL["put_digests"], node_id, account_id, one.dialogs, one.contacts)
         for account_id in known.keys() - digests.keys():
             self._sql.run(_SQL["drop_digests"], node_id, account_id)
+
+    def want(self, node_id: str, account_id: str) -> None:
+        """The account's snapshot is wanted of the node, whatever its digests say."""
+        self._sql.run(_SQL["want"], node_id, account_id, NOTHING.dialogs, NOTHING.contacts)
+
+    def take_wanted(self, node_id: str) -> list[str]:
+        """The accounts whose snapshot is wanted; asking for them once is all that is done."""
+        wanted: list[str] = self._sql.json(_SQL["wanted"], node_id)
+        if wanted:
+            self._sql.run(_SQL["asked_for"], node_id)
+        return wanted
 
     def tell(self, node_id: str, change: Change) -> None:
         """Puts a telling for every account on the node into the outbox.

@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS node (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS node_account (
   node_id TEXT NOT NULL, account_id TEXT NOT NULL, dialogs TEXT NOT NULL, contacts TEXT NOT NULL,
+  wanted INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (node_id, account_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (
@@ -44,8 +45,20 @@ SELECT json_group_array(json_array(account_id, dialogs, contacts)) AS j FROM nod
 SELECT json_group_array(json_array(dialogs, contacts)) AS j FROM node_account WHERE node_id = ? AND account_id = ?;
 
 -- name: put_digests
-INSERT INTO node_account (node_id, account_id, dialogs, contacts) VALUES (?, ?, ?, ?)
-ON CONFLICT (node_id, account_id) DO UPDATE SET dialogs = excluded.dialogs, contacts = excluded.contacts;
+INSERT INTO node_account (node_id, account_id, dialogs, contacts, wanted) VALUES (?, ?, ?, ?, 1)
+ON CONFLICT (node_id, account_id) DO UPDATE SET dialogs = excluded.dialogs, contacts = excluded.contacts, wanted = 1;
+
+-- name: want
+INSERT INTO node_account (node_id, account_id, dialogs, contacts, wanted) VALUES (?, ?, ?, ?, 1)
+ON CONFLICT (node_id, account_id) DO UPDATE SET wanted = 1;
+
+-- name: wanted
+SELECT json_group_array(account_id) AS j FROM (
+  SELECT account_id FROM node_account WHERE node_id = ? AND wanted = 1 ORDER BY account_id
+);
+
+-- name: asked_for
+UPDATE node_account SET wanted = 0 WHERE node_id = ? AND wanted = 1;
 
 -- name: drop_digests
 DELETE FROM node_account WHERE node_id = ? AND account_id = ?;
