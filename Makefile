@@ -14,7 +14,7 @@ test: bootstrap
 test-fast: bootstrap
 	@$(PYTHON) -m pytest tests/unit tests/property tests/contract
 bench: bootstrap
-	@$(PYTHON) -m bench
+	@$(PYTHON) -m bench && $(PYTHON) -m bench.edge
 lint: bootstrap
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && .venv/bin/mypy && PYTHONPATH=worker:. .venv/bin/lint-imports
 format: bootstrap
