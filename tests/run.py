@@ -9,6 +9,7 @@ import time
 from edge_node.local import bundle, packages, vendor
 from edge_node.local.settings import REPOSITORY
 
+DOMAIN = "tests/unit/domain"
 FAST = ("tests/unit", "tests/contract", "tests/property", "tests/simulation")
 REAL = ("tests/worker", "tests/edge", "tests/e2e")
 
@@ -18,8 +19,9 @@ def main() -> int:
     vendor.vendor()
     bundle.pack(REPOSITORY / "node_modules", REPOSITORY / ".wrangler/bundle")
     steps = (
-        ["-m", "coverage", "run", "-m", "pytest", *FAST],
+        ["-m", "coverage", "run", "-m", "pytest", DOMAIN],
         ["-m", "coverage", "report"],
+        ["-m", "pytest", *FAST, f"--ignore={DOMAIN}"],
         ["-m", "pytest", *REAL],
     )
     for step in steps:
