@@ -1,0 +1,186 @@
+"""What both platforms (`tandem.runtime.cpython`, `tandem.runtime.workerd`) must do alike. Also runs inside a Worker.
+
+A case gets a `Stage` and raises when something differs; a storage case works on tables of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tandem.runtime import Alarm, Database, Objects, Sql, counters, http_post, now_ms
+
+TEXTS = ("", 'it\'s "quoted"', "a\\b\n\t", "Zoë 😀 𝄞", "%?;--", "1")
+INTEGERS = (0, -1, 1, 2**31, -(2**31) - 1, 2**53 - 2, -(2**53) + 2)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`objects` has the method `echo(text)`, and `keep(text)` that returns all that the object was ever given.
+
+    `alarm_due` tells when the alarm will ring (epoch ms).
+    """
+
+    sql: Sql
+    control: Database
+    objects: Objects
+    alarm: Alarm
+    alarm_due: Callable[[], Awaitable[int | None]]
+
+
+async def values_survive(stage: Stage) -> None:
+    sql = stage.sql
+    sql.run("CREATE TABLE v (k INTEGER PRIMARY KEY, v)")
+    for number, value in enumerate((None, 1.5, *TEXTS, *INTEGERS)):
+        sql.run("INSERT INTO v VALUES (?, ?)", number, value)
+        found = sql.json("SELECT json_array(v, typeof(v)) AS j FROM v WHERE k = ?", number)
+        kind = {type(None): ("null",), str: ("text",), float: ("real",), int: ("integer", "real")}[type(value)]
+        equal(found[0], value)
+        assert found[1] in kind, found
+
+
+async def integers_are_stored_as_integers(stage: Stage) -> None:
+    sql = stage.sql
+    sql.run("CREATE TABLE i (v INTEGER)")
+    for value in INTEGERS:
+        sql.run("DELETE FROM i")
+        sql.run("INSERT INTO i VALUES (?)", value)
+        equal(sql.json("SELECT json_array(v, typeof(v)) AS j FROM i"), [value, "integer"])
+
+
+async def null_means_absent(stage: Stage) -> None:
+    sql = stage.sql
+    sql.run("CREATE TABLE n (v)")
+    sql.run("INSERT INTO n VALUES (?)", None)
+    equal(sql.json("SELECT json_array(count(*)) AS j FROM n WHERE v IS ?", None), [1])
+    equal(sql.json("SELECT json_array(count(*)) AS j FROM n WHERE v IS NULL"), [1])
+
+
+async def run_counts_what_was_written(stage: Stage) -> None:
+    """Whether rows were written is alike; how many is not, since workerd counts rows of indexes too."""
+    sql = stage.sql
+    sql.run("CREATE TABLE w (k TEXT PRIMARY KEY, v) WITHOUT ROWID")
+    equal(sql.run("INSERT INTO w VALUES (?, ?) ON CONFLICT DO NOTHING", "a", 1), 1)
+    equal(sql.run("INSERT INTO w VALUES (?, ?) ON CONFLICT DO NOTHING", "a", 2), 0)
+    equal(sql.run("DELETE FROM w WHERE k = ?", "b"), 0)
+    equal(sql.run("DELETE FROM w WHERE k = ?", "a"), 1)
+
+
+async def json_of_none_and_many(stage: Stage) -> None:
+    sql = stage.sql
+    sql.run("CREATE TABLE m (k INTEGER)")
+    query = "SELECT json_group_array(json_array(k)) AS j FROM m"
+    equal(sql.json(query), [])
+    for number in range(500):
+        sql.run("INSERT INTO m VALUES (?)", number)
+    equal(sql.json(query), [[number] for number in range(500)])
+
+
+async def scripts_run_every_statement(stage: Stage) -> None:
+    stage.sql.script("CREATE TABLE s (k TEXT);\n-- it's a comment; with this\nINSERT INTO s VALUES ('a;b');\n")
+    equal(stage.sql.json("SELECT json_group_array(k) AS j FROM s"), ["a;b"])
+
+
+class _OwnError(Exception):
+    pass
+
+
+async def transactions_keep_all_or_nothing(stage: Stage) -> None:
+    sql = stage.sql
+    sql.run("CREATE TABLE t (k INTEGER)")
+
+    def write() -> str:
+        sql.run("INSERT INTO t VALUES (1)")
+        return "done"
+
+    def fail() -> None:
+        sql.run("INSERT INTO t VALUES (2)")
+        raise _OwnError("why")
+
+    equal(sql.transaction(write), "done")
+    try:
+        sql.transaction(fail)
+    except _OwnError as error:
+        equal(str(error), "why")
+    else:
+        raise AssertionError("the exception was lost")
+    equal(sql.json("SELECT json_group_array(k) AS j FROM t"), [1])
+    equal(sql.transaction(lambda: None), None)
+
+
+async def batches_are_atomic(stage: Stage) -> None:
+    control, before = stage.control, counters.d1_queries
+    await control.batch([("CREATE TABLE b (k TEXT PRIMARY KEY, v)", ())])
+    insert = "INSERT INTO b VALUES (?, ?)"
+    values: tuple[str | int | float | None, ...] = (None, 1.5, *TEXTS, *INTEGERS)
+    await control.batch([(insert, (f"k{number:02d}", value)) for number, value in enumerate(values)])
+    found = await control.batch(
+        [("SELECT v FROM b ORDER BY k", ()), ("SELECT v FROM b WHERE k = 'none'", ()), ("SELECT k FROM b LIMIT 1", ())]
+    )
+    equal(found, [[{"v": value} for value in values], [], [{"k": "k00"}]])
+    try:
+        await control.batch([(insert, ("new", 1)), (insert, ("k00", 1))])
+    except Exception as error:
+        equal("UNIQUE" in str(error), True)
+    else:
+        raise AssertionError("a batch that breaks a constraint went through")
+    equal(await control.batch([("SELECT k FROM b WHERE k = ?", ("new",))]), [[]])
+    equal(counters.d1_queries - before, 5)
+
+
+async def texts_pass_between_objects(stage: Stage) -> None:
+    before = counters.object_hops
+    for text in (*TEXTS, "x" * 200_000):
+        equal(await stage.objects.call("echo", "echo", text), text)
+    equal(counters.object_hops - before, len(TEXTS) + 1)
+
+
+async def objects_are_apart(stage: Stage) -> None:
+    equal(await stage.objects.call("one", "keep", "a"), "a")
+    equal(await stage.objects.call("two", "keep", "b"), "b")
+    equal(await stage.objects.call("one", "keep", "c"), "a,c")
+
+
+async def the_earliest_alarm_rings(stage: Stage) -> None:
+    alarm, hour = stage.alarm, now_ms() + 3_600_000
+    alarm.at_latest(hour)
+    equal(await stage.alarm_due(), hour)
+    alarm.at_latest(hour + 1_000)
+    equal(await stage.alarm_due(), hour)
+    alarm.at_latest(hour - 1_000)
+    equal(await stage.alarm_due(), hour - 1_000)
+    alarm.rang()
+    alarm.at_latest(hour + 1_000)
+    equal(await stage.alarm_due(), hour + 1_000)
+
+
+async def nobody_listening_is_a_connection_error(stage: Stage) -> None:
+    try:
+        await http_post("http://127.0.0.1:1/commands", "{}", {}, 2_000)
+    except ConnectionError:
+        return
+    raise AssertionError("an answer from nobody")
+
+
+def equal(found: Any, wanted: Any) -> None:
+    assert found == wanted, f"{found!r} instead of {wanted!r}"
+
+
+CASES: dict[str, Callable[[Stage], Awaitable[None]]] = {
+    case.__name__: case
+    for case in (
+        values_survive,
+        integers_are_stored_as_integers,
+        null_means_absent,
+        run_counts_what_was_written,
+        json_of_none_and_many,
+        scripts_run_every_statement,
+        transactions_keep_all_or_nothing,
+        batches_are_atomic,
+        texts_pass_between_objects,
+        objects_are_apart,
+        the_earliest_alarm_rings,
+        nobody_listening_is_a_connection_error,
+    )
+}

@@ -1,0 +1,48 @@
+"""The entry of a Worker that runs the cases: `GET /<case>` gives `{"failure": null}`, or what differed."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import Any
+
+from runtime_cases import CASES, Stage  # type: ignore[import-not-found]  # in the Worker it lies beside this file
+
+from tandem.runtime import DurableObject, WorkerEntrypoint, make_env, object_alarm, object_sql, read_request, respond
+
+
+class Presence(DurableObject):
+    def __init__(self, ctx: Any, env: Any) -> None:
+        super().__init__(ctx, env)
+        self._sql, self._alarm, self._bindings = object_sql(ctx), object_alarm(ctx), make_env(env)
+        self._given: list[str] = []
+
+    async def check(self, case: str) -> str:
+        try:
+            await CASES[case](
+                Stage(self._sql, self._bindings.control, self._bindings.presence, self._alarm, self._alarm_due)
+            )
+        except Exception:
+            return json.dumps({"failure": traceback.format_exc()})
+        return json.dumps({"failure": None})
+
+    async def _alarm_due(self) -> int | None:
+        due = await self.ctx.storage.getAlarm()
+        return due if due is None else int(due)
+
+    async def echo(self, text: str) -> str:
+        return text
+
+    async def keep(self, text: str) -> str:
+        self._given.append(text)
+        return ",".join(self._given)
+
+
+class Fleet(DurableObject):
+    pass
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request: Any) -> Any:
+        case = (await read_request(request, 1024)).path.removeprefix("/")
+        return respond(200, await make_env(self.env).presence.call("stage", "check", case))
