@@ -63,6 +63,17 @@ def test_busy(open_phone: Open, tandem: Installation) -> None:
     assert record["hangup_cause"] == "486"
 
 
+def test_busy_beside_a_contact_that_is_gone(open_phone: Open, open_raw: OpenRaw, tandem: Installation) -> None:
+    """A phone that restarted leaves its old contact behind; the caller still hears that the user is busy."""
+    caller, callee, gone = open_phone("1001"), open_phone("1002"), open_raw("1002")
+    assert gone.register().status == 200
+    callee.auto_answer(code=486)
+    call = caller.call("1002")
+    assert caller.wait_for("ended", ANSWER_SEC, call=call).code == 486
+    assert gone.register(expires=0).status == 200
+    tandem.wait_live(0)
+
+
 def test_nobody_answers(open_phone: Open, tandem: Installation) -> None:
     caller, callee = open_phone("1001"), open_phone("1002")
     tandem.sql("UPDATE sip_user SET ring_timeout_sec = 2 WHERE id = ?", tandem.user("1002")["id"])
