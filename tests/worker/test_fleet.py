@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -23,9 +22,9 @@ LOST_SEC = 6.0
 CHANGED = {"dialogs": "00000000000000aa", "contacts": "00000000000000bb"}
 
 
-@pytest.fixture
-def caller(tmp_path: Path) -> Iterator[Caller]:
-    with Brain(tmp_path, VARIABLES) as brain:
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    with Brain(tmp_path_factory.mktemp("fleet"), VARIABLES) as brain:
         caller = Caller(brain)
         caller.enroll()
         yield caller
