@@ -21,6 +21,7 @@ __all__ = ["DurableObject", "WorkerEntrypoint"]
 
 T = TypeVar("T")
 SHORTEST_SECRET: Final = 12
+LOST_ALARM_MS: Final = 10_000
 counters = Counters()
 
 
@@ -94,16 +95,22 @@ def object_sql(ctx: Any) -> ObjectSql:
 
 
 class ObjectAlarm:
-    """`Alarm` over storage.setAlarm; remembers what it armed, so that the common case costs nothing."""
+    """`Alarm` over storage.setAlarm; remembers what it armed, so that the common case costs nothing.
+
+    An alarm that is long overdue was lost, and is armed anew.
+    """
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
         self._due: int | None = None
+        self._armed = 0
 
     def at_latest(self, due_ms: int) -> None:
-        if self._due is None or due_ms < self._due:
+        now = now_ms()
+        if self._due is None or due_ms < self._due or now - self._armed > LOST_ALARM_MS:
             self._due = due_ms
-            self._storage.setAlarm(due_ms)
+            self._armed = max(due_ms, now + 1)
+            self._storage.setAlarm(self._armed)
 
     def rang(self) -> None:
         self._due = None
