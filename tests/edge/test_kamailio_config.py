@@ -103,6 +103,8 @@ async def test_a_retransmitted_invite_asks_once(agent: StubAgent, phones: Phones
     for _ in range(3):
         caller.raw(invite)
         assert (await caller.reply(100)).status == 100
+    # The 100 may overtake the question.
+    await agent.question(lambda q: q["ask"] == "route" and text(q, "callid") == f"once-{callee.name}")
     questions = [q for q in agent.questions if q["ask"] == "route" and text(q, "callid") == f"once-{callee.name}"]
     assert len(questions) == 1
     agent.send({"tm": questions[0]["tm"], **(by_user(questions[0]) or {})})
