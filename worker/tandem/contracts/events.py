@@ -61,6 +61,7 @@ class DialogEvent(EventBase):
     """A step in a call's life. `seq` grows by one within a call on its node; a later one wins over an earlier.
 
     `call_id` is absent when the node gave up before it got an answer from `/route`: then the SIP identifiers name it.
+    `target` (of an answer) is the `uri` of the route that answered: the other branches are over then.
     """
 
     type: Literal["dialog"] = "dialog"
@@ -71,6 +72,7 @@ class DialogEvent(EventBase):
     seq: Annotated[int, Field(ge=0)]
     state: Literal["start", "early", "answer", "end", "failed"]
     cause: Text | None = None
+    target: Text | None = None
     hung_up_by: Literal["caller", "callee", "platform"] | None = None
     stats: LegStats | None = None
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-Prefix = Literal["acc", "dom", "us", "dev", "ext", "node", "key", "call", "leg", "cmd", "ev", "req"]
+Prefix = Literal[
+    "acc", "dom", "us", "dev", "did", "ext", "rg", "rgm", "fwd", "sch", "schr", "tr", "or", "lim", "vn", "rate", "node",
+    "key", "cu", "aud", "call", "leg", "cmd", "ev", "req",
+]  # fmt: skip
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH: Final = 26

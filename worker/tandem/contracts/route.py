@@ -13,6 +13,8 @@ from tandem.contracts.base import BrainMessage, NodeMessage
 class RouteRequest(NodeMessage):
     """The first question of a call, or, with `call_id` and `outcome`, what became of the last directive.
 
+    `headers` holds those that a decision may need, by lower-case name: `p-called-party-id`, `diversion`.
+
     `outcome` is `no_answer | busy | declined | unreachable | redirected:<uri> | carrier_failed:<code> | cancelled`.
     """
 
@@ -56,7 +58,11 @@ class RouteHeaders(BrainMessage):
 
 
 class Route(BrainMessage):
-    """One branch. `uri` is a device AOR; timers are in milliseconds as tm's `t_set_fr` takes them."""
+    """One branch. `uri` is a device AOR; timers are in milliseconds as tm's `t_set_fr` takes them.
+
+    `dst_uri` is the next hop when another node holds the contact. In a parallel directive a route whose `fr_inv_timer`
+    is shorter than the longest ends its own branch only.
+    """
 
     uri: str
     dst_uri: str | None = None
@@ -69,19 +75,31 @@ class Route(BrainMessage):
     rtpengine: MediaProfile = MediaProfile()
 
 
+class Later(BrainMessage):
+    """Branches that join the ringing call after `after_ms`, unless it was answered, cancelled or timed out by then."""
+
+    after_ms: Annotated[int, Field(gt=0)]
+    routes: list[Route]
+
+
 class Directive(BrainMessage):
-    """The `rtjson` document: the module's own keys, and Tandem's beside them (the module ignores those)."""
+    """The `rtjson` document: the module's own keys, and Tandem's beside them (the module ignores those).
+
+    `headers` are lines that a rejection carries besides `retry_after_sec`, such as `Reason`.
+    """
 
     success: bool = True
     version: str = "1.0"
     routing: Literal["serial", "parallel"] = "parallel"
     routes: list[Route] = []
-    action: Literal["proxy", "reject"]
+    later: list[Later] | None = None
+    action: Literal["proxy", "reject", "flow", "outbound"]
     account_id: str
     call_id: str
     code: int | None = None
     reason: str | None = None
     retry_after_sec: int | None = None
+    headers: list[str] | None = None
     max_duration_sec: int = 14_400
     vars: dict[str, str] = {}
     rtpengine: MediaProfile = MediaProfile()

@@ -13,7 +13,27 @@ from tandem.runtime import Database, Row, Sql
 from tandem.store.blocks import load
 
 _SQL: Final = load("replica")
-TABLES: Final = ("account", "sip_domain", "sip_user", "sip_device", "extension")
+TABLES: Final = (
+    "account",
+    "sip_domain",
+    "sip_user",
+    "sip_device",
+    "extension",
+    "did",
+    "ring_group",
+    "ring_group_member",
+    "forward",
+    "time_schedule",
+    "time_schedule_rule",
+    "sip_trunk",
+    "call_limit",
+    "verified_number",
+)
+# Which rows of a table are in an account's replica, where that is not just its own.
+_OWNED: Final = {
+    "account": "t.id IN (SELECT ancestor_id FROM account_tree WHERE account_id = ?1)",
+    "sip_trunk": "(t.account_id = ?1 OR t.account_id IS NULL)",
+}
 PAGE: Final = 500
 _FINGERPRINT: Final = hashlib.sha256(_SQL["schema"].encode()).hexdigest()
 
@@ -63,8 +83,8 @@ class Replica:
 
     def _changed_rows(self, table: str) -> str:
         columns = ", ".join(f"t.{column}" for column in self._columns[table])
-        owner = "id" if table == "account" else "account_id"
-        return _SQL["changed_rows"].format(columns=columns, table=table, owner=owner)
+        owned = _OWNED.get(table, "t.account_id = ?1")
+        return _SQL["changed_rows"].format(columns=columns, table=table, owned=owned)
 
     def _rebuild(self) -> None:
         for statement in _SQL["schema"].split(";"):

@@ -7,21 +7,78 @@ DROP TABLE IF EXISTS sip_domain;
 DROP TABLE IF EXISTS sip_user;
 DROP TABLE IF EXISTS sip_device;
 DROP TABLE IF EXISTS extension;
-CREATE TABLE account (id TEXT PRIMARY KEY, name TEXT, status TEXT, timezone TEXT, language TEXT, country TEXT);
+DROP TABLE IF EXISTS did;
+DROP TABLE IF EXISTS ring_group;
+DROP TABLE IF EXISTS ring_group_member;
+DROP TABLE IF EXISTS forward;
+DROP TABLE IF EXISTS time_schedule;
+DROP TABLE IF EXISTS time_schedule_rule;
+DROP TABLE IF EXISTS sip_trunk;
+DROP TABLE IF EXISTS call_limit;
+DROP TABLE IF EXISTS verified_number;
+CREATE TABLE account (
+  id TEXT PRIMARY KEY, parent_id TEXT, name TEXT, status TEXT, is_reseller INTEGER, timezone TEXT, language TEXT,
+  voice_gender TEXT, brand_name TEXT, country TEXT, max_in INTEGER, max_out INTEGER, max_dialer INTEGER,
+  default_cid_number TEXT, did_default_dest_kind TEXT, did_default_dest_id TEXT, media_engine TEXT,
+  emergency_numbers TEXT
+);
 CREATE TABLE sip_domain (id TEXT PRIMARY KEY, domain TEXT COLLATE NOCASE, is_primary INTEGER);
 CREATE INDEX sip_domain_domain ON sip_domain (domain);
 CREATE TABLE sip_user (
-  id TEXT PRIMARY KEY, username TEXT, display_name TEXT, is_agent INTEGER, max_simultaneous INTEGER,
-  ring_timeout_sec INTEGER, dnd INTEGER, status TEXT
+  id TEXT PRIMARY KEY, username TEXT, display_name TEXT, is_agent INTEGER, out_cid_number TEXT, out_cid_name TEXT,
+  max_simultaneous INTEGER, ring_strategy TEXT, ring_timeout_sec INTEGER, voicemail_id TEXT, dnd INTEGER,
+  fwd_always_kind TEXT, fwd_always_id TEXT, fwd_busy_kind TEXT, fwd_busy_id TEXT, fwd_noanswer_kind TEXT,
+  fwd_noanswer_id TEXT, status TEXT
 );
 CREATE TABLE sip_device (
   id TEXT PRIMARY KEY, user_id TEXT, auth_username TEXT, realm TEXT, ha1 TEXT, ha1b TEXT, ha1_sha256 TEXT,
-  ha1b_sha256 TEXT, is_webrtc INTEGER, ring_order INTEGER, ring_on_fork INTEGER, user_agent_lock TEXT, status TEXT
+  ha1b_sha256 TEXT, is_webrtc INTEGER, ring_order INTEGER, ring_on_fork INTEGER, ring_specific INTEGER,
+  user_agent_lock TEXT, status TEXT
 );
 CREATE INDEX sip_device_user ON sip_device (user_id);
 CREATE INDEX sip_device_username ON sip_device (auth_username, realm);
-CREATE TABLE extension (id TEXT PRIMARY KEY, digits TEXT, dest_kind TEXT, dest_id TEXT);
+CREATE TABLE extension (
+  id TEXT PRIMARY KEY, digits TEXT, dest_kind TEXT, dest_id TEXT, dest_xform TEXT, schedule_id TEXT,
+  closed_dest_kind TEXT, closed_dest_id TEXT, closed_dest_xform TEXT, holiday_dest_kind TEXT, holiday_dest_id TEXT,
+  holiday_dest_xform TEXT
+);
 CREATE INDEX extension_digits ON extension (digits);
+CREATE TABLE did (
+  id TEXT PRIMARY KEY, e164 TEXT, label TEXT, accept_any_source INTEGER, status TEXT, dest_kind TEXT, dest_id TEXT,
+  dest_xform TEXT, max_channels INTEGER, allow_anonymous INTEGER, fax_mode TEXT, schedule_id TEXT,
+  closed_dest_kind TEXT, closed_dest_id TEXT, closed_dest_xform TEXT, holiday_dest_kind TEXT, holiday_dest_id TEXT,
+  holiday_dest_xform TEXT
+);
+CREATE INDEX did_e164 ON did (e164);
+CREATE TABLE ring_group (
+  id TEXT PRIMARY KEY, name TEXT, strategy TEXT, ring_timeout_sec INTEGER, moh_media_id TEXT, exit_dest_kind TEXT,
+  exit_dest_id TEXT, exit_dest_xform TEXT, schedule_id TEXT, closed_dest_kind TEXT, closed_dest_id TEXT,
+  closed_dest_xform TEXT, holiday_dest_kind TEXT, holiday_dest_id TEXT, holiday_dest_xform TEXT
+);
+CREATE TABLE ring_group_member (
+  id TEXT PRIMARY KEY, ring_group_id TEXT, user_id TEXT, device_id TEXT, position INTEGER, delay_sec INTEGER,
+  timeout_sec INTEGER
+);
+CREATE INDEX ring_group_member_group ON ring_group_member (ring_group_id);
+CREATE TABLE forward (id TEXT PRIMARY KEY, name TEXT, e164 TEXT, timeout_sec INTEGER, cid_mode TEXT);
+CREATE TABLE time_schedule (id TEXT PRIMARY KEY, name TEXT, timezone TEXT);
+CREATE TABLE time_schedule_rule (
+  id TEXT PRIMARY KEY, schedule_id TEXT, kind TEXT, dow INTEGER, start_time TEXT, end_time TEXT, start_date TEXT,
+  end_date TEXT, is_closed INTEGER, label TEXT
+);
+CREATE INDEX time_schedule_rule_schedule ON time_schedule_rule (schedule_id);
+CREATE TABLE sip_trunk (
+  id TEXT PRIMARY KEY, account_id TEXT, name TEXT, role TEXT, direction TEXT, inbound_auth TEXT, inbound_ips TEXT,
+  inbound_number_from TEXT, max_channels INTEGER, cid_number TEXT, number_format TEXT, number_strip INTEGER,
+  number_prepend TEXT, status TEXT
+);
+CREATE TABLE call_limit (
+  id TEXT PRIMARY KEY, scope_kind TEXT, scope_id TEXT, pattern TEXT, direction TEXT, period_sec INTEGER,
+  max_count INTEGER, hard INTEGER
+);
+CREATE INDEX call_limit_scope ON call_limit (scope_kind, scope_id);
+CREATE TABLE verified_number (id TEXT PRIMARY KEY, e164 TEXT, verified_at INTEGER);
+CREATE INDEX verified_number_e164 ON verified_number (e164);
 
 -- name: columns
 SELECT json_group_array(name) AS j FROM pragma_table_info(?);
@@ -34,7 +91,7 @@ WHERE account_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3;
 SELECT {columns} FROM {table} AS t JOIN (
   SELECT row_id, table_name FROM config_change WHERE account_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3
 ) AS c ON c.row_id = t.id AND c.table_name = '{table}'
-WHERE t.{owner} = ?1;
+WHERE {owned};
 
 -- name: delete_row
 DELETE FROM {table} WHERE id = ?;
@@ -68,7 +125,9 @@ SELECT json_group_array(json_array(dest_kind, dest_id)) AS j FROM extension WHER
 SELECT json_array((SELECT domain FROM sip_domain WHERE domain = ?)) AS j;
 
 -- name: account
-SELECT json_group_array(json_array(name, status)) AS j FROM account;
+-- The replica has the account and its ancestors: the account itself is the one that is nobody's parent.
+SELECT json_group_array(json_array(name, status)) AS j FROM account
+WHERE id NOT IN (SELECT parent_id FROM account WHERE parent_id IS NOT NULL);
 
 -- name: reachable_devices
 SELECT json_group_array(json_array(id, realm, is_webrtc)) AS j FROM (
