@@ -31,6 +31,7 @@ MODULES = "python_modules"
 STAMP = ".vendored"
 # Nothing that a running Worker reads.
 SURPLUS = (
+    "bin",
     "**/__pycache__",
     "**/tests",
     "**/*.pyi",
