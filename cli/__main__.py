@@ -1,0 +1,5 @@
+"""`python -m cli`, `bin/tandem`."""
+
+from cli.app import main
+
+main()

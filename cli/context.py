@@ -1,0 +1,56 @@
+"""What every command needs: the way to the brain, and how to show what it said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from cli import output
+from cli.client import Client
+from cli.settings import Access, access
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The options before the command's name."""
+
+    url: str | None
+    key: str | None
+    account: str | None
+    as_json: bool
+
+    def access(self) -> Access:
+        return access(self.url, self.key, self.account)
+
+    def client(self) -> Client:
+        return Client(self.access())
+
+    def show_list(self, columns: Sequence[str], items: Iterable[dict[str, Any]]) -> None:
+        if self.as_json:
+            output.show_json(list(items))
+        else:
+            output.show_table(columns, items)
+
+    def show_item(self, item: dict[str, Any]) -> None:
+        if self.as_json:
+            output.show_json(item)
+        else:
+            output.show_card(item)
+
+    def show_reply(self, reply: dict[str, Any]) -> None:
+        """The reply's item, and beside it what is shown this once: a password, a key, a credential."""
+        once = {name: value for name, value in reply.items() if name not in ("ok", "item")}
+        self.show_item({**reply["item"], **once})
+
+    def say(self, sentence: str, fact: dict[str, Any]) -> None:
+        """The outcome of a command that shows no object."""
+        if self.as_json:
+            output.show_json(fact)
+        else:
+            click.echo(sentence)
+
+
+pass_context = click.make_pass_decorator(Context)
