@@ -45,12 +45,6 @@ def command(action: Action) -> click.Command:
     if action.asks is not None:
         # A password on the command line stays in the shell's history: it is asked for where none must be generated.
         prompt = not action.optional
-        run.params.append(
-            click.Option(
-                [f"--{action.asks}"],
-                prompt=prompt,
-                hide_input=prompt,
-                help="Default: a generated one." if not prompt else None,
-            )
-        )
+        help_ = None if prompt else "Default: a generated one."
+        run.params.append(click.Option([f"--{action.asks}"], prompt=prompt, hide_input=prompt, help=help_))
     return run
