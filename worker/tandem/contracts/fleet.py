@@ -36,25 +36,33 @@ class HeartbeatRequest(NodeMessage):
 
 
 class HelloRequest(HeartbeatRequest):
+    """`sip_address` is the node's `host:port` for SIP over UDP, as other nodes reach it."""
+
     version: Text
     command_url: Text | None = None
+    sip_address: Text | None = None
 
 
 class DesiredState(BrainMessage):
-    """What the node must look like before it takes calls."""
+    """What the node must look like before it takes calls. `fleet`: the SIP addresses (`host:port`) of all nodes."""
 
     drain: bool = False
     bans: list[str] = []
     trunks: list[str] = []
+    fleet: list[str] = []
 
 
 class HeartbeatReply(BrainMessage):
-    """`now` is the brain's clock (epoch ms); `send` names the accounts whose snapshot is wanted."""
+    """`now` is the brain's clock (epoch ms); `send` names the accounts whose snapshot is wanted.
+
+    `fleet` (None: unchanged) holds the SIP addresses (`host:port`) of all nodes: who may deliver calls to this one.
+    """
 
     ok: Literal[True] = True
     now: int
     status: Literal["active", "draining"] = "active"
     send: list[str] = []
+    fleet: list[str] | None = None
 
 
 class HelloReply(HeartbeatReply):
