@@ -15,6 +15,7 @@ from tests.support.seeds import Tenant, suffix
 
 Value = str | int | None
 Row = tuple[str, tuple[Value, ...]]
+Fields = dict[str, Value]
 ANY_PORT = 0
 
 
@@ -36,47 +37,45 @@ def delete(table: str, row_id: str) -> Row:
 def account(number: int, parent: Tenant | str | None = None, **columns: Value) -> Row:
     """An account alone; `seeds.rows_of` makes one with a domain and people (at the top of the tree)."""
     parent_id = parent.account_id if isinstance(parent, Tenant) else parent
-    defaults: dict[str, Value] = {"id": f"acc_{suffix(number)}", "name": f"account {number}", "created_at": 0}
+    defaults: Fields = {"id": f"acc_{suffix(number)}", "name": f"account {number}", "created_at": 0}
     return insert("account", **(defaults | {"parent_id": parent_id} | columns))
 
 
 def did(tenant: Tenant, number: int, e164: str, **columns: Value) -> Row:
     """A number without a target until `dest_kind` and `dest_id` are given."""
-    return _owned("did", "did", tenant, number, {"e164": e164} | columns)
+    return _owned("did", "did", tenant, number, columns, e164=e164)
 
 
 def extension(tenant: Tenant, number: int, digits: str, dest_kind: str, dest_id: str, **columns: Value) -> Row:
-    return _owned(
-        "extension", "ext", tenant, number, {"digits": digits, "dest_kind": dest_kind, "dest_id": dest_id} | columns
-    )
+    return _owned("extension", "ext", tenant, number, columns, digits=digits, dest_kind=dest_kind, dest_id=dest_id)
 
 
 def ring_group(tenant: Tenant, number: int, **columns: Value) -> Row:
-    return _owned("ring_group", "rg", tenant, number, {"name": f"group {number}"} | columns)
+    return _owned("ring_group", "rg", tenant, number, columns, name=f"group {number}")
 
 
 def member(tenant: Tenant, number: int, group: int, **columns: Value) -> Row:
     """A member of `ring_group(…, group)`; give `user_id` or `device_id`."""
-    return _owned("ring_group_member", "rgm", tenant, number, {"ring_group_id": f"rg_{suffix(group)}"} | columns)
+    return _owned("ring_group_member", "rgm", tenant, number, columns, ring_group_id=f"rg_{suffix(group)}")
 
 
 def forward(tenant: Tenant, number: int, e164: str, **columns: Value) -> Row:
-    return _owned("forward", "fwd", tenant, number, {"name": f"forward {number}", "e164": e164} | columns)
+    return _owned("forward", "fwd", tenant, number, columns, name=f"forward {number}", e164=e164)
 
 
 def schedule(tenant: Tenant, number: int, **columns: Value) -> Row:
-    return _owned("time_schedule", "sch", tenant, number, {"name": f"hours {number}"} | columns)
+    return _owned("time_schedule", "sch", tenant, number, columns, name=f"hours {number}")
 
 
 def schedule_rule(tenant: Tenant, number: int, schedule: int, kind: str = "weekly", **columns: Value) -> Row:
-    fields: dict[str, Value] = {"schedule_id": f"sch_{suffix(schedule)}", "kind": kind}
+    fields: Fields = {"schedule_id": f"sch_{suffix(schedule)}", "kind": kind}
     return _owned("time_schedule_rule", "schr", tenant, number, fields | columns)
 
 
 def trunk(tenant: Tenant | None, number: int, *addresses: str, **columns: Value) -> Iterator[Row]:
     """A trunk that is recognised by `addresses` (`CIDR`, `CIDR:port` or `[CIDR]:port`); without a tenant it is the
     platform's own. Several rows."""
-    fields: dict[str, Value] = {
+    fields: Fields = {
         "id": f"tr_{suffix(number)}",
         "account_id": None if tenant is None else tenant.account_id,
     }
@@ -102,25 +101,26 @@ def trunk_address(number: int, address: str) -> Row:
 
 def limit(tenant: Tenant, number: int, period_sec: int, max_count: int, **columns: Value) -> Row:
     """On the whole account unless `scope_kind` with `scope_id` (user, did) or `pattern` (number) says otherwise."""
-    fields: dict[str, Value] = {"scope_kind": "account", "period_sec": period_sec, "max_count": max_count}
+    fields: Fields = {"scope_kind": "account", "period_sec": period_sec, "max_count": max_count}
     return _owned("call_limit", "lim", tenant, number, fields | columns)
 
 
 def verified_number(tenant: Tenant, number: int, e164: str, **columns: Value) -> Row:
-    return _owned("verified_number", "vn", tenant, number, {"e164": e164, "verified_at": 1} | columns)
+    return _owned("verified_number", "vn", tenant, number, columns, e164=e164, verified_at=1)
 
 
 def device(tenant: Tenant, number: int, digits: str, auth_username: str, password: str, **columns: Value) -> Row:
     """One more device of the person behind `digits`."""
     secrets = make_secrets(auth_username, tenant.domain, password)
-    fields: dict[str, Value] = {"user_id": tenant.people[digits].user_id, "auth_username": auth_username}
+    fields: Fields = {"user_id": tenant.people[digits].user_id, "auth_username": auth_username}
     fields |= {"realm": tenant.domain, "ha1": secrets.ha1, "ha1b": secrets.ha1b}
     fields |= {"ha1_sha256": secrets.ha1_sha256, "ha1b_sha256": secrets.ha1b_sha256}
     return _owned("sip_device", "dev", tenant, number, fields | columns)
 
 
-def _owned(table: str, prefix: str, tenant: Tenant, number: int, fields: dict[str, Value]) -> Row:
-    return insert(table, **({"id": f"{prefix}_{suffix(number)}", "account_id": tenant.account_id} | fields))
+def _owned(table: str, prefix: str, tenant: Tenant, number: int, given: Fields, **defaults: Value) -> Row:
+    fields: Fields = {"id": f"{prefix}_{suffix(number)}", "account_id": tenant.account_id}
+    return insert(table, **(fields | defaults | given))
 
 
 def _split(address: str) -> tuple[str, int]:
