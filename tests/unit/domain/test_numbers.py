@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tandem.domain.numbers import Dialled, parse_uri
+from tandem.domain.numbers import Dialled, candidates, emergency, normalise, parse_uri
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,69 @@ from tandem.domain.numbers import Dialled, parse_uri
 )
 def test_parse_uri(uri: str, user: str, domain: str) -> None:
     assert parse_uri(uri) == Dialled(user, domain)
+
+
+@pytest.mark.parametrize(
+    ("raw", "country", "digits"),
+    [
+        ("+12025550100", "US", "12025550100"),
+        ("+1 (202) 555-0100", "DE", "12025550100"),
+        ("tel:+1-202-555-0100", "DE", "12025550100"),
+        ("sip:+442071838750@peer.example;user=phone", "US", "442071838750"),
+        ("2025550100", "US", "12025550100"),
+        ("12025550100", "US", "12025550100"),
+        ("0012025550100", "US", "12025550100"),
+        ("01144 2071838750", "US", "442071838750"),
+        ("5555550100", "US", "15555550100"),  # of full length, though nobody has it
+        ("02071838750", "GB", "442071838750"),
+        ("00442071838750", "GB", "442071838750"),
+        ("0061288888888", "AU", "61288888888"),
+        ("030 1234567", "DE", "49301234567"),
+        ("5550100", "US", None),  # local only
+        ("1001", "US", None),
+        ("4711", "DE", None),
+        ("00", "US", None),
+        ("+49", "US", None),
+        ("+0301234567", "DE", None),
+        ("+1234567890123456", "US", None),
+        ("+12a", "US", None),
+        ("*43", "US", None),
+        ("anna", "US", None),
+        ("", "US", None),
+        ("2025550100", "XX", None),
+    ],
+)
+def test_normalise(raw: str, country: str, digits: str | None) -> None:
+    assert normalise(raw, country) == digits
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        ("12025550100", ("12025550100",)),
+        ("4930123456", ("14930123456", "4930123456")),
+        ("442071838750", ("442071838750",)),
+        ("1001", ()),
+        ("anonymous", ()),
+    ],
+)
+def test_a_peer_may_send_e164_without_a_plus(raw: str, found: tuple[str, ...]) -> None:
+    assert candidates(raw, "US") == found
+
+
+@pytest.mark.parametrize(
+    ("dialled", "country", "listed", "is_one"),
+    [
+        ("911", "US", None, True),
+        ("112", "DE", None, True),
+        ("110", "DE", None, True),
+        ("110", "US", None, False),
+        ("9110", "US", None, False),
+        ("1001", "US", None, False),
+        ("*911", "US", None, False),
+        ("911", "US", frozenset({"112"}), False),
+        ("7", "US", frozenset({"7"}), True),
+    ],
+)
+def test_emergency(dialled: str, country: str, listed: frozenset[str] | None, is_one: bool) -> None:
+    assert emergency(dialled, country, listed) is is_one

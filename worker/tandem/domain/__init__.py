@@ -1,1 +1,4 @@
-"""Pure decisions: functions of (state, event, now), with no I/O, clock, randomness or import from outside."""
+"""Pure decisions: functions of (state, event, now), with no I/O, clock or randomness.
+
+From outside come only tables: time zones and numbering plans.
+"""

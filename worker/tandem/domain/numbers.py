@@ -1,13 +1,21 @@
-"""What was dialled: the user part of a SIP or tel URI as digits that an extension can match (RFC 3261, RFC 3966)."""
+"""What was dialled: URIs (RFC 3261, RFC 3966), telephone numbers as E.164 digits, emergency numbers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
+import phonenumbers
+from phonenumbers import shortnumberinfo
+
 _SEPARATORS: Final = str.maketrans("", "", "-.() ")
 _DIALLABLE: Final = frozenset("0123456789*#+")
+# E.164: at most 15 digits; no country gives out shorter ones than 7 with its code.
+_SHORTEST: Final = 7
+_LONGEST: Final = 15
+_REMEMBERED: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +47,60 @@ def _plain(user: str) -> str:
     """Visual separators go where only digits are left without them, so `1-001` is `1001` but `anna-maria` stays."""
     digits = user.translate(_SEPARATORS)
     return digits if digits and all(char in _DIALLABLE for char in digits) else user
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def normalise(raw: str, country: str) -> str | None:
+    """E.164 digits of a number in any usual form: `+…`, `00…`, the country's own forms, `sip:` and `tel:` URIs.
+
+    None for what is no number of the outside world (extensions, names). `country` is ISO 3166's two letters.
+    """
+    user = parse_uri(raw).user
+    if user.startswith("+"):
+        return _international(user[1:])
+    if not _is_digits(user):
+        return None
+    if user.startswith("00"):
+        return _national(user, country, valid=True) or _international(user[2:])
+    return _national(user, country)
+
+
+def candidates(raw: str, country: str) -> tuple[str, ...]:
+    """The E.164 digits that a peer may mean, likeliest first: some send E.164 without a plus."""
+    user = parse_uri(raw).user
+    found = (normalise(raw, country), _international(user))
+    return tuple(dict.fromkeys(digits for digits in found if digits is not None))
+
+
+def _international(digits: str) -> str | None:
+    whole = _is_digits(digits) and not digits.startswith("0") and _SHORTEST <= len(digits) <= _LONGEST
+    return digits if whole else None
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
+def _national(digits: str, country: str, valid: bool = False) -> str | None:
+    """A number as it is dialled in the country: a valid one or, unless it must be, one of a full number's length."""
+    try:
+        number = phonenumbers.parse(digits, country)
+    except phonenumbers.NumberParseException:
+        return None
+    length = phonenumbers.is_possible_number_with_reason(number)
+    full = length == phonenumbers.ValidationResult.IS_POSSIBLE and len(digits) >= _SHORTEST and not valid
+    if not full and not phonenumbers.is_valid_number(number):
+        return None
+    return _international(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)[1:])
+
+
+def emergency(dialled: str, country: str, listed: frozenset[str] | None) -> bool:
+    """Whether these digits call for help: one of the account's own list, else one of the country's numbering plan."""
+    if listed is not None:
+        return dialled in listed
+    return _of_plan(dialled, country)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _of_plan(dialled: str, country: str) -> bool:
+    return _is_digits(dialled) and shortnumberinfo.is_emergency_number(dialled, country)
