@@ -6,13 +6,16 @@ from typing import Any
 
 from durable_objects.fleet import Fleet
 from durable_objects.presence import Presence
+from tandem.api.front import Front, is_api, make_front
+from tandem.api.front import largest_body as largest_api_body
 from tandem.contracts.errors import TandemError, error_reply
-from tandem.runtime import WorkerEntrypoint, make_env, queue_texts, read_request, respond
+from tandem.runtime import WorkerEntrypoint, make_env, queue_texts, read_request, respond, respond_with
 from tandem.sip.gateway import LARGEST_BODY, Gateway
 
 __all__ = ["Default", "Fleet", "Presence"]
 
 _gateway: Gateway | None = None
+_api: Front | None = None
 
 
 def _front(env: Any) -> Gateway:
@@ -22,13 +25,27 @@ def _front(env: Any) -> Gateway:
     return _gateway
 
 
+def _people(env: Any) -> Front:
+    global _api
+    if _api is None:
+        _api = make_front(make_env(env))
+    return _api
+
+
+def _largest_body(path: str) -> int:
+    return largest_api_body(path) if is_api(path) else LARGEST_BODY
+
+
 class Default(WorkerEntrypoint):
     async def fetch(self, request: Any) -> Any:
         try:
             front = _front(self.env)
         except TandemError as error:
             return respond(error.status, error_reply(error, None))
-        status, text = await front.handle(await read_request(request, LARGEST_BODY))
+        asked = await read_request(request, _largest_body)
+        if is_api(asked.path):
+            return await respond_with(self.ctx, await _people(self.env).handle(asked))
+        status, text = await front.handle(asked)
         return respond(status, text)
 
     async def queue(self, batch: Any) -> None:

@@ -44,5 +44,5 @@ class Fleet(DurableObject):
 
 class Default(WorkerEntrypoint):
     async def fetch(self, request: Any) -> Any:
-        case = (await read_request(request, 1024)).path.removeprefix("/")
+        case = (await read_request(request, lambda path: 1024)).path.removeprefix("/")
         return respond(200, await make_env(self.env).presence.call("stage", "check", case))

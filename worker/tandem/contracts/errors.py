@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,28 +18,55 @@ STATUS: Final = {
     "stale_request": 401,
     "unknown_node": 401,
     "replayed_request": 409,
+    "unauthenticated": 401,
+    "wrong_login": 401,
     "forbidden": 403,
+    "missing_scope": 403,
     "account_suspended": 403,
     "unknown_domain": 404,
     "unknown_account": 404,
     "not_found": 404,
     "method_not_allowed": 405,
     "hello_required": 409,
+    "conflict": 409,
+    "in_use": 409,
+    "idempotency_conflict": 409,
+    "precondition_failed": 412,
     "too_large": 413,
+    "unsupported_media_type": 415,
     "not_mine": 421,
+    "unknown_reference": 422,
+    "import_failed": 422,
+    "rate_limited": 429,
     "internal_error": 500,
     "unavailable": 503,
 }
 
 
 class TandemError(Exception):
-    """An answer other than success. `code` is one of `STATUS`; `message` is a sentence a human can act on."""
+    """An answer other than success. `code` is one of `STATUS`; `message` is a sentence a human can act on.
 
-    def __init__(self, code: str, message: str, field: str | None = None) -> None:
+    `referrers` [{object, id, field}] keep something from being deleted; `lines` [{line, field, message}] are wrong ones
+    of an import; `retry_after_sec` goes into the Retry-After header.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        field: str | None = None,
+        *,
+        referrers: Sequence[Mapping[str, Any]] | None = None,
+        lines: Sequence[Mapping[str, Any]] | None = None,
+        retry_after_sec: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.field = field
+        self.referrers = referrers
+        self.lines = lines
+        self.retry_after_sec = retry_after_sec
 
     @property
     def status(self) -> int:
@@ -50,6 +78,8 @@ class ErrorBody(BrainMessage):
     message: str
     field: str | None = None
     request_id: str | None = None
+    referrers: list[dict[str, Any]] | None = None
+    lines: list[dict[str, Any]] | None = None
 
 
 class ErrorReply(BrainMessage):
@@ -58,7 +88,14 @@ class ErrorReply(BrainMessage):
 
 
 def error_reply(error: TandemError, request_id: str | None) -> str:
-    body = ErrorBody(code=error.code, message=error.message, field=error.field, request_id=request_id)
+    body = ErrorBody(
+        code=error.code,
+        message=error.message,
+        field=error.field,
+        request_id=request_id,
+        referrers=None if error.referrers is None else [dict(one) for one in error.referrers],
+        lines=None if error.lines is None else [dict(one) for one in error.lines],
+    )
     return ErrorReply(error=body).wire()
 
 

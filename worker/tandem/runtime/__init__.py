@@ -2,7 +2,20 @@
 
 import sys
 
-from tandem.runtime.ports import Alarm, Counters, Database, Env, Objects, Param, Queue, Request, Row, Sql, Statement
+from tandem.runtime.ports import (
+    Alarm,
+    Counters,
+    Database,
+    Env,
+    Objects,
+    Param,
+    Queue,
+    Reply,
+    Request,
+    Row,
+    Sql,
+    Statement,
+)
 
 if sys.platform == "emscripten":
     from tandem.runtime.workerd import (
@@ -19,6 +32,8 @@ if sys.platform == "emscripten":
         random_bytes,
         read_request,
         respond,
+        respond_with,
+        scrypt,
     )
 else:
     from tandem.runtime.cpython import (
@@ -35,6 +50,8 @@ else:
         random_bytes,
         read_request,
         respond,
+        respond_with,
+        scrypt,
     )
 
 __all__ = [
@@ -46,6 +63,7 @@ __all__ = [
     "Objects",
     "Param",
     "Queue",
+    "Reply",
     "Request",
     "Row",
     "Sql",
@@ -62,4 +80,6 @@ __all__ = [
     "random_bytes",
     "read_request",
     "respond",
+    "respond_with",
+    "scrypt",
 ]

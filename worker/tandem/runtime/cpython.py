@@ -5,6 +5,7 @@ The same shells run on it as on workerd; the contract tests in tests/contract pi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from tandem.runtime.ports import Counters, Env, Param, Request, Row, Statement
+from tandem.runtime.ports import Counters, Env, Param, Reply, Request, Row, Statement
 
 T = TypeVar("T")
 counters = Counters()
@@ -176,6 +177,9 @@ class MemoryQueue:
     async def put(self, text: str) -> None:
         self.texts.append(text)
 
+    async def put_all(self, texts: Sequence[str]) -> None:
+        self.texts.extend(texts)
+
 
 def make_env(env: Env) -> Env:
     return env
@@ -185,12 +189,24 @@ def queue_texts(batch: Sequence[str]) -> list[str]:
     return list(batch)
 
 
-async def read_request(request: Request, largest: int) -> Request:
+async def read_request(request: Request, largest: Callable[[str], int]) -> Request:
     return request
 
 
 def respond(status: int, text: str, retry_after_sec: int | None = None) -> tuple[int, str]:
     return status, text
+
+
+async def respond_with(ctx: Any, reply: Reply) -> Reply:
+    if reply.afterwards is not None:
+        await reply.afterwards()
+    return reply
+
+
+def scrypt(password: str, salt: str, cost: int, block: int, parallel: int) -> str:
+    """RFC 7914 over UTF-8 texts; 32 bytes as hex."""
+    key = hashlib.scrypt(password.encode(), salt=salt.encode(), n=cost, r=block, p=parallel, dklen=32)
+    return key.hex()
 
 
 Post = Callable[[str, str, dict[str, str], int], Awaitable[tuple[int, str]]]

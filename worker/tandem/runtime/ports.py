@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -53,6 +53,10 @@ class Objects(Protocol):
 class Queue(Protocol):
     async def put(self, text: str) -> None: ...
 
+    async def put_all(self, texts: Sequence[str]) -> None:
+        """Any number of messages; in order, in as few calls as the platform allows."""
+        ...
+
 
 class Alarm(Protocol):
     """The single alarm of a Durable Object."""
@@ -76,6 +80,16 @@ class Request:
     target: str
     header: Callable[[str], str]
     body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP reply; `afterwards` is work that nobody waits for."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
+    afterwards: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(slots=True)

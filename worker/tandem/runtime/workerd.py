@@ -12,16 +12,17 @@ from urllib.parse import parse_qsl
 
 import js
 from pyodide.ffi import JsException, create_once_callable, jsnull, to_js
-from workers import DurableObject, WorkerEntrypoint
+from workers import DurableObject, WorkerEntrypoint, import_from_javascript
 
 from tandem.contracts.errors import TandemError
-from tandem.runtime.ports import Counters, Env, Param, Request, Row, Statement
+from tandem.runtime.ports import Counters, Env, Param, Reply, Request, Row, Statement
 
 __all__ = ["DurableObject", "WorkerEntrypoint"]
 
 T = TypeVar("T")
 SHORTEST_SECRET: Final = 12
 LOST_ALARM_MS: Final = 10_000
+LARGEST_SEND: Final = 100
 counters = Counters()
 
 
@@ -156,7 +157,12 @@ class WorkerQueue:
         self._binding = binding
 
     async def put(self, text: str) -> None:
-        await self._binding.sendBatch(to_js([_object({"body": text, "contentType": "text"})]))
+        await self.put_all([text])
+
+    async def put_all(self, texts: Sequence[str]) -> None:
+        for first in range(0, len(texts), LARGEST_SEND):
+            part = texts[first : first + LARGEST_SEND]
+            await self._binding.sendBatch(to_js([_object({"body": text, "contentType": "text"}) for text in part]))
 
 
 _env: Env | None = None
@@ -189,15 +195,17 @@ def _secret(raw: Any, name: str) -> str:
     return value
 
 
-async def read_request(request: Any, largest: int) -> Request:
-    """The request; one that announces more than `largest` bytes is not read, and its body is longer than that."""
+async def read_request(request: Any, largest: Callable[[str], int]) -> Request:
+    """The request; `largest` tells how many bytes the body of a path may have. A body that announces more is not read,
+    and is longer than that."""
     raw = getattr(request, "js_object", request)
     headers = raw.headers
     target = "/" + raw.url.split("/", 3)[3]
     path, _, query = target.partition("?")
+    most = largest(path)
     announced = headers.get("content-length") or "0"
-    too_large = not announced.isdecimal() or int(announced) > largest
-    body = " " * (largest + 1) if too_large else await raw.text()
+    too_large = not announced.isdecimal() or int(announced) > most
+    body = " " * (most + 1) if too_large else await raw.text()
 
     def header(name: str) -> str:
         return headers.get(name) or ""
@@ -219,6 +227,24 @@ def respond(status: int, text: str, retry_after_sec: int | None = None) -> Any:
     if status not in _INITS:
         _INITS[status] = _init(status)
     return js.Response.new(text, _INITS[status])
+
+
+async def respond_with(ctx: Any, reply: Reply) -> Any:
+    """A reply with headers of its own; what is to be done afterwards outlives the request."""
+    if reply.afterwards is not None:
+        ctx.waitUntil(reply.afterwards())
+    headers = {"cache-control": "no-store", **reply.headers}
+    return js.Response.new(reply.text, _object({"status": reply.status, "headers": headers}))
+
+
+def scrypt(password: str, salt: str, cost: int, block: int, parallel: int) -> str:
+    """RFC 7914 over UTF-8 texts; 32 bytes as hex. Pyodide's hashlib has none, so node:crypto does it."""
+    options = _object({"cost": cost, "blockSize": block, "parallelization": parallel})
+    call = import_from_javascript("node:crypto").scryptSync
+    # Pyodide cannot take a Buffer, so it is serialised where it is made: {"0": first byte, "1": …}.
+    maker = js.Object.new()
+    maker.toJSON = call.bind(None, password, salt, 32, options)
+    return bytes(json.loads(js.JSON.stringify(maker)).values()).hex()
 
 
 async def http_post(url: str, body: str, headers: dict[str, str], timeout_ms: int) -> tuple[int, str]:

@@ -55,6 +55,7 @@ OBJECTS: Final[tuple[Object, ...]] = (
         "domains", "domain", "dom", "account", "SIP domains.",
         tenancy.Domain, ("id", "domain", "is_primary", "account_id"),
         tenancy.DomainFields, tenancy.DomainCreate, tenancy.DomainPatch, key="domain", filters=("domain", "is_primary"),
+        verbs=ONE_BY_ONE,
     ),
     Object(
         "users", "user", "us", "users", "Persons, and whatever else rings.",

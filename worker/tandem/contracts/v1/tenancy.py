@@ -151,6 +151,12 @@ class ConsoleUser(ConsoleUserFields, Item):
 ConsoleUserPatch = patch_of(ConsoleUserFields)
 
 
+class ConsolePassword(Fields):
+    """A new password; all logins with the old one end."""
+
+    password: Password = Field(description="At least 12 characters.")
+
+
 class NodeFields(Fields):
     name: Text = Field("", description="What operators call it.")
     region: Region = Field(description="Where it is; it cannot be changed.")

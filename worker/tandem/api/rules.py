@@ -1,0 +1,39 @@
+"""Which objects have rules of their own, and whose replicas a change concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tandem.api import rules_sip, rules_tenancy
+from tandem.api.drafts import Finish
+from tandem.api.work import Work
+from tandem.store.config import SQL
+from tandem.store.config_tables import Table
+
+FINISH: Final[dict[str, Finish]] = {
+    "accounts": rules_tenancy.accounts,
+    "domains": rules_tenancy.domains,
+    "keys": rules_tenancy.keys,
+    "console-users": rules_tenancy.console_users,
+    "nodes": rules_tenancy.nodes,
+    "devices": rules_sip.devices,
+    "trunks": rules_sip.trunks,
+    "carriers": rules_sip.trunks,
+    "verified-numbers": rules_sip.verified_numbers,
+}
+# What no decision about a call reads.
+_NOT_REPLICATED: Final = ("keys", "console-users", "nodes", "carrier-rates", "outbound-routes")
+
+
+async def poke(work: Work, table: Table, item: Mapping[str, Any]) -> None:
+    """Tells whoever has the item in its replica: its account, all below an account, or all for the platform's."""
+    name = table.object.name
+    if name in _NOT_REPLICATED:
+        return
+    if name == "accounts":
+        await work.poke(await work.below(item["id"]) or [item["id"]])
+    elif name == "carriers":
+        await work.poke(str(row["id"]) for row in (await work.rows((SQL["all_accounts"], ())))[0])
+    else:
+        await work.poke([item["account_id"]])

@@ -1,0 +1,60 @@
+"""What the API needs for as long as its isolate lives."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from fastapi import Request
+
+from tandem.api.access import Principal, identify, used
+from tandem.api.rates import LOGINS, REQUESTS, Buckets
+from tandem.api.work import Work
+from tandem.contracts.signature import derive_key
+from tandem.runtime import Env, now_ms
+from tandem.runtime.log import log
+
+SOURCE: Final = "cf-connecting-ip"
+
+
+class Services:
+    """One per isolate."""
+
+    def __init__(self, env: Env, requests: Buckets | None = None, logins: Buckets | None = None) -> None:
+        self.env = env
+        self.signing_key = derive_key(env.master_key, "console")
+        self._requests = requests or Buckets(REQUESTS)
+        self._logins = logins or Buckets(LOGINS)
+
+    def now(self) -> int:
+        return now_ms()
+
+    async def open(self, request: Request, api_key: str, token: str, idempotency_key: str, if_match: str) -> Work:
+        """The request of an identified caller. Raises `TandemError` 401, 403 or 429."""
+        now = now_ms()
+        credential = api_key or token
+        self._requests.take(hashlib.sha256(credential.encode()).hexdigest() if credential else _source(request), now)
+        principal = await identify(self.env.control, self.signing_key, api_key, token, now)
+        request.state.principal = principal
+        body: bytes = await request.body()
+        target = f"{request.method} {request.url.path}?{request.url.query}"
+        return Work(
+            self.env, principal, request.state.request_id, target, body.decode(), idempotency_key, if_match, now
+        )
+
+    def count_login(self, request: Request, email: str) -> None:
+        """Raises `TandemError` `rate_limited`."""
+        now = now_ms()
+        self._requests.take(_source(request), now)
+        self._logins.take(hashlib.sha256(f"{_source(request)} {email.lower()}".encode()).hexdigest(), now)
+
+    async def note(self, principal: Principal) -> None:
+        """Notes that a key was used; a failure to do so is nobody's concern."""
+        try:
+            await self.env.control.batch([used(principal, now_ms())])
+        except Exception as error:
+            log("warning", "key_use_not_noted", error=type(error).__name__)
+
+
+def _source(request: Request) -> str:
+    return request.headers.get(SOURCE, "") or "nowhere"
