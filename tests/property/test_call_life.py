@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.domain.cac import Dimension, Leg, Want, admit, readmit
+from tandem.domain.cac import Dimension, Leg, Refusal, Want, admit, readmit
 from tandem.domain.calls import (
     Answered,
     Call,
@@ -108,8 +108,8 @@ def test_admission(acts: list[tuple[str, int, str, str]], limits: list[int | Non
         ]
         rows = {(want.leg, want.subject) for want in wants}
         if act == "admit":
-            refused = admit(ledger, call, wants)
-            if refused is None:
+            refused = admit(ledger, call, wants, now=T0)
+            if not isinstance(refused, Refusal):
                 held[call] = held.get(call, set()) | rows
                 for want in wants:
                     assert want.limit is None or count(want.subject) <= want.limit

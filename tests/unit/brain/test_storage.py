@@ -15,6 +15,7 @@ from tandem.domain.calls import Answered, Call, Ended, step
 from tandem.runtime.cpython import SqliteDatabase, SqliteSql
 from tandem.sip.book import Book
 from tandem.store import records
+from tandem.store.calls import Known
 from tandem.store.replica import TABLES
 from tests.support import node, scene, seeds
 from tests.support.local_brain import LocalBrain
@@ -300,10 +301,10 @@ def test_every_tenant_table_carries_an_indexed_account_id() -> None:
 
 def test_calls_are_stored_as_they_are() -> None:
     book = Book(SqliteSql(sqlite3.connect(":memory:")), seeds.MASTER_KEY)
-    call = replace(step(CALL, Answered(2_000, 1)), user_id="us_1", mos=4.2, lost=True)
+    call = replace(step(CALL, Answered(2_000, 1)), user_id="us_1", mos=4.2, lost=True, ringing=("us_2", "us_3"))
     book.calls.add(CALL, "reply")
     book.calls.put(call)
     assert book.calls.by_id("call_1") == call
     assert book.calls.by_sip("s", "t", "1") == call
-    assert book.calls.known_reply("s", "t", "1") == "reply"
+    assert book.calls.known("s", "t", "1") == Known(call.call_id, "reply", pending=False)
     assert book.calls.live() == [call]

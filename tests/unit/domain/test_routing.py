@@ -22,7 +22,6 @@ from tandem.domain.routing import (
     User,
     after_outcome,
     decide,
-    wants_of,
 )
 from tests.support.ledger import Ledger
 
@@ -109,7 +108,7 @@ def test_a_disabled_caller_is_refused_and_holds_nothing() -> None:
 def test_a_caller_at_his_limit_is_refused_with_the_dimension() -> None:
     ledger = Ledger()
     caller = replace(ALICE, max_simultaneous=1)
-    admit(ledger, "call_0", wants_of(caller, None))
+    admit(ledger, "call_0", [Want(Leg.CALLER, Dimension.USER_SIMULTANEOUS, "us_a")], now=NOW)
     decision = routed("sip:1002@acme.example", caller=caller, ledger=ledger)
     assert isinstance(decision, Reject)
     assert (decision.code, decision.disposition) == (486, Disposition.REJECTED)
@@ -120,7 +119,7 @@ def test_a_caller_at_his_limit_is_refused_with_the_dimension() -> None:
 def test_a_callee_at_his_limit_is_busy() -> None:
     ledger = Ledger()
     callee = replace(BOB, max_simultaneous=1)
-    admit(ledger, "call_0", wants_of(None, callee))
+    admit(ledger, "call_0", [Want(Leg.CALLEE, Dimension.USER_SIMULTANEOUS, "us_b")], now=NOW)
     assert routed("sip:1002@acme.example", callee=callee, ledger=ledger) == BUSY
     assert ledger.used("us_b") == 1
 
@@ -154,15 +153,6 @@ def test_an_unknown_number_costs_the_caller_nothing() -> None:
 def test_after_outcome(outcome: str, code: int, disposition: Disposition) -> None:
     decision = after_outcome(outcome)
     assert (decision.code, decision.disposition) == (code, disposition)
-
-
-def test_what_a_call_wants() -> None:
-    caller = Want(Leg.CALLER, Dimension.USER_SIMULTANEOUS, "us_a", None)
-    callee = Want(Leg.CALLEE, Dimension.USER_SIMULTANEOUS, "us_b", None)
-    assert wants_of(ALICE, BOB) == [caller, callee]
-    assert wants_of(ALICE, None) == [caller]
-    assert wants_of(None, BOB) == [callee]
-    assert wants_of(None, None) == []
 
 
 def test_a_device_is_addressed_by_its_own_id() -> None:

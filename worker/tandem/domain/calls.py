@@ -22,6 +22,12 @@ class State(StrEnum):
     ENDED = "ended"
 
 
+class Direction(StrEnum):
+    INTERNAL = "internal"
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
 class Disposition(StrEnum):
     ANSWERED = "answered"
     NO_ANSWER = "no_answer"
@@ -36,7 +42,9 @@ class Call:
     """A live call and its record in one row. Times in epoch ms; `row_version` grows with every change.
 
     `lost` marks an end that the brain concluded without a report (node lost, not listed by it): it may be undone.
-    `listed_at` is when the newest snapshot that lists the call was taken.
+    `listed_at` is when the newest snapshot that lists the call was taken. `ringing`: the users who ring, or the one who
+    talks. `limit_warnings`: ids of the soft limits that it went over. `plan`: what routing tries next, in its own JSON.
+    `shared`: it counts under ceilings of ancestors too; `pending`: they have not all granted it yet.
     """
 
     call_id: str
@@ -63,6 +71,15 @@ class Call:
     last_seq: int = -1
     listed_at: int = 0
     row_version: int = 1
+    direction: Direction = Direction.INTERNAL
+    did_id: str | None = None
+    trunk_id: str | None = None
+    ring_group_id: str | None = None
+    ringing: tuple[str, ...] = ()
+    limit_warnings: tuple[str, ...] = ()
+    plan: str | None = None
+    shared: bool = False
+    pending: bool = False
 
     @property
     def duration_sec(self) -> int | None:

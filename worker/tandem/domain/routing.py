@@ -98,8 +98,8 @@ def decide(directory: Directory, holdings: Holdings, call_id: str, caller: User,
         target = directory.extension(dialled.user)
     if target is None:
         return NOT_FOUND
-    refusal = admit(holdings, call_id, [_simultaneous(Leg.CALLER, caller)])
-    if refusal is not None:
+    refusal = admit(holdings, call_id, [_simultaneous(Leg.CALLER, caller)], now=now)
+    if isinstance(refusal, Refusal):
         return _refused(refusal)
     if target.dest_kind != "user":
         return NO_SUCH_TARGET
@@ -111,12 +111,6 @@ def after_outcome(outcome: str) -> Reject:
     return _AFTER_OUTCOME.get(outcome.partition(":")[0], _AFTER_OUTCOME["carrier_failed"])
 
 
-def wants_of(caller: User | None, callee: User | None) -> list[Want]:
-    """Everything that an internal call holds while it is up."""
-    wants = [_simultaneous(Leg.CALLER, caller)] if caller is not None else []
-    return wants + ([_simultaneous(Leg.CALLEE, callee)] if callee is not None else [])
-
-
 def _ring_user(directory: Directory, holdings: Holdings, call_id: str, user_id: str, now: int) -> Decision:
     callee = directory.user(user_id)
     if callee is None or not callee.active:
@@ -126,7 +120,7 @@ def _ring_user(directory: Directory, holdings: Holdings, call_id: str, user_id: 
     devices = directory.reachable_devices(callee.user_id, now)
     if not devices:
         return UNAVAILABLE
-    if admit(holdings, call_id, [_simultaneous(Leg.CALLEE, callee)]) is not None:
+    if isinstance(admit(holdings, call_id, [_simultaneous(Leg.CALLEE, callee)], now=now), Refusal):
         return BUSY
     return Ring(callee, devices)
 

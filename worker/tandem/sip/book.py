@@ -6,13 +6,19 @@ from typing import Final
 
 from tandem.contracts.signature import derive_key
 from tandem.runtime import Sql
+from tandem.store.asked import Asked
 from tandem.store.blocks import load
 from tandem.store.calls import Calls
+from tandem.store.children import Children
 from tandem.store.contacts import Contacts
 from tandem.store.directory import SqlDirectory
 from tandem.store.guards import Guards
+from tandem.store.holdings import SqlHoldings
+from tandem.store.live import migrate
+from tandem.store.node_addresses import NodeAddresses
 from tandem.store.replica import Replica
 from tandem.store.snapshots import Snapshots
+from tandem.store.turns import Turns
 
 _SQL: Final = load("live")
 _META: Final = load("replica")
@@ -20,7 +26,7 @@ _META: Final = load("replica")
 
 class Book:
     def __init__(self, sql: Sql, master_key: str) -> None:
-        sql.script(_SQL["schema"])
+        migrate(sql)
         self.sql = sql
         found = sql.json(_META["get_meta"], "account_id")
         self.account_id: str = found[0] if found else ""
@@ -29,7 +35,12 @@ class Book:
         self.directory = SqlDirectory(sql)
         self.guards = Guards(sql)
         self.contacts = Contacts(sql)
-        self.calls = Calls(sql)
+        self.holdings = SqlHoldings(sql)
+        self.asked = Asked(sql)
+        self.children = Children(sql)
+        self.calls = Calls(sql, self.holdings, self.asked)
+        self.addresses = NodeAddresses(sql)
+        self.turns = Turns(sql)
         self.snapshots = Snapshots(sql)
 
     def belong_to(self, account_id: str) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from tandem.contracts.cac import CacView, DimensionUse
-from tandem.domain.cac import readmit
-from tandem.domain.routing import wants_of
+from tandem.domain.cac import readmit, wants_of
 from tandem.sip.book import Book
-from tandem.sip.presence import user_of
 
 
 def view(book: Book) -> CacView:
@@ -15,16 +13,16 @@ def view(book: Book) -> CacView:
         live_calls=len(book.calls.live()),
         dimensions=[
             DimensionUse(dimension=str(dimension), subject=subject, used=used, max=_limit(book, subject))
-            for dimension, subject, used in book.calls.usage()
+            for dimension, subject, used in book.holdings.usage()
         ],
     )
 
 
 def rebuild(book: Book) -> None:
     """Throws away all that is held and takes it anew from the live calls."""
-    book.calls.release_all()
+    book.holdings.release_all()
     for call in book.calls.live():
-        readmit(book.calls, call.call_id, wants_of(user_of(book, call.user_id), user_of(book, call.callee_user_id)))
+        readmit(book.holdings, call.call_id, wants_of(book.account_id, call))
 
 
 def _limit(book: Book, subject: str) -> int | None:

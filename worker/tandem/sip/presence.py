@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from tandem.contracts.events import NOTHING, DialogEvent, DialogState, Event, RegisterEvent, SnapshotEvent
-from tandem.domain.cac import readmit
+from tandem.domain.cac import readmit, wants_of
 from tandem.domain.calls import Answered, Call, Ended, Listed, Lost, Progressed, State, recheck, renew, step
 from tandem.domain.calls import Event as CallEvent
 from tandem.domain.reachability import ContactChange
-from tandem.domain.routing import User, wants_of
 from tandem.sip.book import Book
 from tandem.store.contacts import from_state
 from tandem.store.snapshots import Snapshot
@@ -61,12 +60,8 @@ def _move(book: Book, call: Call, event: CallEvent) -> None:
     if after is call:
         return
     if call.state is State.ENDED and after.state is not State.ENDED:
-        readmit(book.calls, call.call_id, wants_of(user_of(book, call.user_id), user_of(book, call.callee_user_id)))
+        readmit(book.holdings, call.call_id, wants_of(book.account_id, after))
     book.calls.put(after)
-
-
-def user_of(book: Book, user_id: str | None) -> User | None:
-    return None if user_id is None else book.directory.user(user_id)
 
 
 def snapshot(book: Book, taken: SnapshotEvent, node_id: str, now: int) -> None:

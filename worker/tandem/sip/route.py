@@ -8,7 +8,7 @@ from tandem.contracts.auth import Challenge, ChallengeReply
 from tandem.contracts.errors import TandemError
 from tandem.contracts.ids import new_id
 from tandem.contracts.route import Directive, HeaderUri, MediaProfile, Route, RouteHeaders, RouteReply, RouteRequest
-from tandem.domain.calls import UNHEARD_LEASE_MS, Call, Refused, State, step
+from tandem.domain.calls import UNHEARD_LEASE_MS, Call, Refused, step
 from tandem.domain.numbers import parse_uri
 from tandem.domain.routing import Decision, Device, Reject, Ring, User, after_outcome, decide
 from tandem.runtime import random_bytes
@@ -25,7 +25,7 @@ def answer(book: Book, request: RouteRequest, node_id: str, region: str, now: in
     the callee knows the SIP identifiers of a call too."""
     if request.call_id is not None:
         return _next_step(book, request.call_id, request.outcome, now)
-    known = book.calls.known_reply(request.sip_call_id, request.from_tag, request.cseq)
+    known = book.calls.known(request.sip_call_id, request.from_tag, request.cseq)
     realm = canonical_domain(book, request.from_domain)
     check_account(book)
     if request.credentials is None:
@@ -44,7 +44,7 @@ def answer(book: Book, request: RouteRequest, node_id: str, region: str, now: in
     if isinstance(verdict, Challenge):
         return ChallengeReply(challenge=verdict).wire()
     if known is not None:
-        return known
+        return known.reply
     return _first_step(book, request, verdict.user, verdict.device, node_id, region, now)
 
 
@@ -52,7 +52,7 @@ def _first_step(
     book: Book, request: RouteRequest, caller: User, device: Device, node_id: str, region: str, now: int
 ) -> str:
     call_id = new_id("call", now, random_bytes(10))
-    decision = decide(book.directory, book.calls, call_id, caller, request.ruri, now)
+    decision = decide(book.directory, book.holdings, call_id, caller, request.ruri, now)
     call = Call(
         call_id=call_id,
         sip_call_id=request.sip_call_id,
@@ -66,13 +66,12 @@ def _first_step(
         lease_until=now + UNHEARD_LEASE_MS,
         user_id=caller.user_id,
         callee_user_id=decision.callee.user_id if isinstance(decision, Ring) else None,
+        ringing=(decision.callee.user_id,) if isinstance(decision, Ring) else (),
     )
     if isinstance(decision, Reject):
         call = step(call, _refusal(decision, now))
     text = RouteReply(rtjson=directive(book.account_id, call_id, decision, caller, device)).wire()
     book.calls.add(call, text)
-    if call.state is State.ENDED:
-        book.calls.release(call_id)
     return text
 
 

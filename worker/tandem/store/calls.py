@@ -1,14 +1,15 @@
-"""Live calls, what they hold, and their records, in the PresenceDO's SQLite."""
+"""Live calls and their records, in the PresenceDO's SQLite."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from tandem.domain.cac import Dimension, Leg, Want
-from tandem.domain.calls import Call, Disposition, State
+from tandem.domain.calls import Call, Direction, Disposition, State
 from tandem.runtime import Param, Sql
+from tandem.store.asked import Asked
 from tandem.store.blocks import load
+from tandem.store.holdings import SqlHoldings
 
 _FIELDS: Final = tuple(field.name for field in fields(Call))
 _SQL: Final = {
@@ -22,33 +23,50 @@ _SQL: Final = {
 def _decode(row: list[Any]) -> Call:
     values = dict(zip(_FIELDS, row, strict=True))
     values["state"] = State(values["state"])
-    values["lost"] = bool(values["lost"])
+    values["direction"] = Direction(values["direction"])
+    for name in ("lost", "shared", "pending"):
+        values[name] = bool(values[name])
+    for name in ("ringing", "limit_warnings"):
+        values[name] = tuple(values[name].split())
     if values["disposition"] is not None:
         values["disposition"] = Disposition(values["disposition"])
     return Call(**values)
 
 
 def _encode(call: Call) -> list[Param]:
-    # The enums are strings and `lost` a number only to Python: SQL takes plain ones.
+    # The enums are strings and the flags numbers only to Python: SQL takes plain ones.
     return [_plain(getattr(call, name)) for name in _FIELDS]
 
 
 def _plain(value: Any) -> Param:
     if isinstance(value, str):
         return str(value)
+    if isinstance(value, tuple):
+        return " ".join(value)
     return int(value) if isinstance(value, bool) else value
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a question was answered before; `pending`: ancestors have not all granted that yet."""
+
+    call_id: str
+    reply: str
+    pending: bool
+
+
 class Calls:
-    """The rows of `call`, and those of `holding` (it is the `Holdings` of domain.cac)."""
+    """The rows of `call`. A call that ends lets go of all that it holds, here and in its ancestors' objects."""
 
-    def __init__(self, sql: Sql) -> None:
+    def __init__(self, sql: Sql, holdings: SqlHoldings, asked: Asked) -> None:
         self._sql = sql
+        self._holdings = holdings
+        self._asked = asked
 
-    def known_reply(self, sip_call_id: str, from_tag: str, cseq: str) -> str | None:
-        """The reply that this very question got before (spec 00: the first `/route` is idempotent)."""
-        found: list[str] = self._sql.json(_SQL["known_reply"], sip_call_id, from_tag, cseq)
-        return found[0] if found else None
+    def known(self, sip_call_id: str, from_tag: str, cseq: str) -> Known | None:
+        """The answer that this very question got before (spec 00: the first `/route` is idempotent)."""
+        found = self._sql.json(_SQL["known_reply"], sip_call_id, from_tag, cseq)
+        return Known(found[0][0], found[0][1], bool(found[0][2])) if found else None
 
     def by_sip(self, sip_call_id: str, from_tag: str, cseq: str) -> Call | None:
         return self._first("call_by_sip", sip_call_id, from_tag, cseq)
@@ -76,39 +94,28 @@ class Calls:
         return self._sql.json(_SQL["oldest_unshipped"])[0] is not None
 
     def add(self, call: Call, reply: str) -> None:
+        """A new call with the reply to its first question."""
         self._sql.run(_SQL["add_call"], *_encode(call), reply)
+        if call.state is State.ENDED:
+            self._holdings.release(call.call_id)
 
     def put(self, call: Call) -> None:
         """Writes the call; one that has ended lets go of everything it held."""
         self._sql.run(_SQL["put_call"], *_encode(call), call.call_id)
         if call.state is State.ENDED:
-            self.release(call.call_id)
+            self._holdings.release(call.call_id)
+            if call.shared:
+                self._asked.let_go(call.call_id, call.row_version)
+
+    def answer_anew(self, call_id: str, reply: str) -> None:
+        """What a repeat of the first question gets from now on."""
+        self._sql.run(_SQL["answer_anew"], reply, call_id)
 
     def shipped(self, call: Call) -> None:
         self._sql.run(_SQL["shipped"], call.row_version, call.call_id, call.row_version)
 
     def forget_before(self, at: int) -> None:
         self._sql.run(_SQL["forget_calls"], at)
-
-    def used_beside(self, call_id: str, want: Want) -> int:
-        used: int = self._sql.json(_SQL["used_beside"], str(want.dimension), want.subject, call_id, str(want.leg))[0]
-        return used
-
-    def take(self, call_id: str, want: Want) -> None:
-        self._sql.run(_SQL["take"], call_id, str(want.leg), str(want.dimension), want.subject)
-
-    def release(self, call_id: str, leg: Leg | None = None) -> None:
-        if leg is None:
-            self._sql.run(_SQL["release_call"], call_id)
-        else:
-            self._sql.run(_SQL["release_leg"], call_id, str(leg))
-
-    def release_all(self) -> None:
-        self._sql.run(_SQL["release_all"])
-
-    def usage(self) -> list[tuple[Dimension, str, int]]:
-        """(dimension, subject, used) of everything that is held."""
-        return [(Dimension(kind), subject, used) for kind, subject, used in self._sql.json(_SQL["usage"])]
 
     def _first(self, block: str, *params: Param) -> Call | None:
         found = self._all(block, *params)

@@ -1,7 +1,10 @@
 -- What is live in an account, and the record of it. Times are epoch milliseconds.
+-- The blocks named step_… are this file's migrations, in order; what was released is never edited (store/live.py).
 
--- name: schema
+-- name: meta
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- name: step_1_calls
 CREATE TABLE IF NOT EXISTS seen_request (request_id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen_event (event_id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS nonce_use (
@@ -33,6 +36,42 @@ CREATE TABLE IF NOT EXISTS holding (
   PRIMARY KEY (dimension, subject, call_id, leg)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS holding_call ON holding (call_id);
+
+-- name: step_2_every_dimension
+ALTER TABLE call ADD COLUMN direction TEXT NOT NULL DEFAULT 'internal';
+ALTER TABLE call ADD COLUMN did_id TEXT;
+ALTER TABLE call ADD COLUMN trunk_id TEXT;
+ALTER TABLE call ADD COLUMN ring_group_id TEXT;
+ALTER TABLE call ADD COLUMN ringing TEXT NOT NULL DEFAULT '';
+ALTER TABLE call ADD COLUMN limit_warnings TEXT NOT NULL DEFAULT '';
+ALTER TABLE call ADD COLUMN plan TEXT;
+ALTER TABLE call ADD COLUMN shared INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE call ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;
+UPDATE call SET ringing = callee_user_id WHERE callee_user_id IS NOT NULL;
+-- place counts up by one within a window, so that its n-th newest entry is found without reading the others.
+CREATE TABLE window_entry (
+  call_id TEXT NOT NULL, limit_id TEXT NOT NULL, subject TEXT NOT NULL, place INTEGER NOT NULL, at INTEGER NOT NULL,
+  until INTEGER NOT NULL, PRIMARY KEY (call_id, limit_id, subject)
+) WITHOUT ROWID;
+CREATE INDEX window_entry_place ON window_entry (limit_id, subject, place);
+CREATE INDEX window_entry_until ON window_entry (until);
+-- What was asked of ancestors' objects for calls of this account: asking, held, taking, releasing (store/asked.py).
+CREATE TABLE asked (
+  call_id TEXT NOT NULL, ancestor_id TEXT NOT NULL, dimension TEXT NOT NULL, version INTEGER NOT NULL,
+  state TEXT NOT NULL, due_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (call_id, ancestor_id, dimension)
+) WITHOUT ROWID;
+CREATE INDEX asked_due ON asked (due_at) WHERE state <> 'held';
+-- What was granted to calls of accounts below this one. held 0: released, kept for a while against stragglers.
+CREATE TABLE child_call (
+  call_id TEXT NOT NULL, dimension TEXT NOT NULL, child_id TEXT NOT NULL, version INTEGER NOT NULL,
+  held INTEGER NOT NULL, due_at INTEGER NOT NULL, PRIMARY KEY (call_id, dimension)
+) WITHOUT ROWID;
+CREATE INDEX child_call_due ON child_call (held, due_at);
+CREATE TABLE node_address (
+  node_id TEXT PRIMARY KEY, sip_address TEXT NOT NULL, credential_version INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE turn (ring_group_id TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
 
 -- name: see_request
 INSERT INTO seen_request (request_id, at) VALUES (?, ?) ON CONFLICT DO NOTHING;
@@ -104,7 +143,7 @@ INSERT INTO node_snapshot (node_id, dialogs, contacts, as_of) VALUES (?, ?, ?, ?
 ON CONFLICT (node_id) DO UPDATE SET dialogs = excluded.dialogs, contacts = excluded.contacts, as_of = excluded.as_of;
 
 -- name: known_reply
-SELECT json_group_array(reply) AS j FROM call WHERE sip_call_id = ? AND from_tag = ? AND cseq = ?;
+SELECT json_group_array(json_array(call_id, reply, pending)) AS j FROM call WHERE sip_call_id = ? AND from_tag = ? AND cseq = ?;
 
 -- name: call_by_sip
 SELECT json_group_array(json_array({fields})) AS j FROM call WHERE sip_call_id = ? AND from_tag = ? AND cseq = ?;
@@ -138,6 +177,9 @@ INSERT INTO call ({fields}, reply) VALUES ({marks}, ?);
 -- name: put_call
 UPDATE call SET {assignments} WHERE call_id = ?;
 
+-- name: answer_anew
+UPDATE call SET reply = ? WHERE call_id = ?;
+
 -- name: shipped
 UPDATE call SET shipped_version = ? WHERE call_id = ? AND shipped_version < ?;
 
@@ -154,8 +196,116 @@ DELETE FROM holding WHERE call_id = ?;
 -- name: release_leg
 DELETE FROM holding WHERE call_id = ? AND leg = ?;
 
+-- name: release_losers
+DELETE FROM holding WHERE call_id = ? AND leg = ? AND subject <> ?;
+
 -- name: release_all
-DELETE FROM holding;
+DELETE FROM holding WHERE leg <> 'child';
+
+-- name: entries
+SELECT json_array(
+  EXISTS (SELECT 1 FROM window_entry WHERE call_id = ?3 AND limit_id = ?1 AND subject = ?2),
+  (SELECT at FROM window_entry WHERE limit_id = ?1 AND subject = ?2 AND place = 1 - ?4 + (
+    SELECT MAX(place) FROM window_entry WHERE limit_id = ?1 AND subject = ?2))
+) AS j;
+
+-- name: enter
+INSERT INTO window_entry (call_id, limit_id, subject, place, at, until)
+VALUES (?3, ?1, ?2, 1 + COALESCE((SELECT MAX(place) FROM window_entry WHERE limit_id = ?1 AND subject = ?2), 0), ?4, ?5)
+ON CONFLICT DO NOTHING;
+
+-- name: places
+SELECT json_group_array(json_array(limit_id, subject, place)) AS j FROM window_entry WHERE call_id = ?;
+
+-- name: close_gap
+UPDATE window_entry SET place = place - 1 WHERE limit_id = ? AND subject = ? AND place > ?;
+
+-- name: leave_windows
+DELETE FROM window_entry WHERE call_id = ?;
+
+-- name: forget_entries
+DELETE FROM window_entry WHERE until < ?;
+
+-- name: put_asked
+INSERT INTO asked (call_id, ancestor_id, dimension, version, state, due_at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (call_id, ancestor_id, dimension) DO UPDATE SET version = excluded.version, state = excluded.state,
+  due_at = excluded.due_at, attempts = 0;
+
+-- name: open_asks
+SELECT json_group_array(json_array(ancestor_id, dimension, version)) AS j FROM asked
+WHERE call_id = ? AND state = 'asking';
+
+-- name: asks_granted
+UPDATE asked SET state = 'held' WHERE call_id = ? AND state = 'asking';
+
+-- name: let_go
+UPDATE asked SET state = 'releasing', version = ?, due_at = 0, attempts = 0 WHERE call_id = ? AND state <> 'releasing';
+
+-- name: still_wanted
+SELECT json_array(EXISTS (
+  SELECT 1 FROM asked WHERE call_id = ? AND ancestor_id = ? AND dimension = ? AND state <> 'releasing'
+)) AS j;
+
+-- name: next_asked
+SELECT json_array(MIN(due_at)) AS j FROM asked WHERE state <> 'held';
+
+-- name: abandoned
+SELECT json_group_array(DISTINCT call_id) AS j FROM asked WHERE state <> 'held' AND state = 'asking' AND due_at <= ?;
+
+-- name: owed
+SELECT json_group_array(json_array(call_id, ancestor_id, dimension, version, state, attempts)) AS j FROM (
+  SELECT * FROM asked WHERE state <> 'held' AND state <> 'asking' AND due_at <= ? ORDER BY due_at LIMIT ?
+);
+
+-- name: told_releasing
+DELETE FROM asked WHERE call_id = ? AND ancestor_id = ? AND dimension = ? AND version = ? AND state = 'releasing';
+
+-- name: told_taking
+UPDATE asked SET state = 'held' WHERE call_id = ? AND ancestor_id = ? AND dimension = ? AND version = ?
+  AND state = 'taking';
+
+-- name: not_told
+UPDATE asked SET due_at = ?, attempts = attempts + 1
+WHERE call_id = ? AND ancestor_id = ? AND dimension = ? AND version = ?;
+
+-- name: child_call
+SELECT json_group_array(json_array(child_id, version, held)) AS j FROM child_call WHERE call_id = ? AND dimension = ?;
+
+-- name: put_child_call
+INSERT INTO child_call (call_id, dimension, child_id, version, held, due_at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (call_id, dimension) DO UPDATE SET child_id = excluded.child_id, version = excluded.version,
+  held = excluded.held, due_at = excluded.due_at;
+
+-- name: held_child_calls
+SELECT json_group_array(json_array(call_id, dimension, child_id, version, held)) AS j FROM child_call WHERE held = 1;
+
+-- name: due_child_calls
+SELECT json_group_array(json_array(call_id, dimension, child_id, version, held)) AS j FROM (
+  SELECT * FROM child_call WHERE held = 1 AND due_at <= ? ORDER BY due_at LIMIT ?
+);
+
+-- name: next_child_call
+SELECT json_array(MIN(due_at)) AS j FROM child_call WHERE held = 1;
+
+-- name: lease_child_call
+UPDATE child_call SET due_at = ? WHERE call_id = ? AND dimension = ? AND version = ? AND held = 1;
+
+-- name: forget_child_calls
+DELETE FROM child_call WHERE held = 0 AND due_at < ?;
+
+-- name: next_turn
+INSERT INTO turn (ring_group_id, next) VALUES (?, 1) ON CONFLICT (ring_group_id) DO UPDATE SET next = next + 1;
+
+-- name: turn
+SELECT json_group_array(next) AS j FROM turn WHERE ring_group_id = ?;
+
+-- name: node_addresses
+SELECT json_group_array(json_array(node_id, sip_address, credential_version)) AS j FROM node_address;
+
+-- name: put_node_address
+INSERT INTO node_address (node_id, sip_address, credential_version) VALUES (?, ?, ?)
+ON CONFLICT (node_id) DO UPDATE SET sip_address = excluded.sip_address,
+  credential_version = excluded.credential_version;
 
 -- name: usage
 SELECT json_group_array(json_array(dimension, subject, used)) AS j FROM (

@@ -22,7 +22,7 @@ async def ship(control: Database, account_id: str, calls: Sequence[Call]) -> Non
                     call.call_id,
                     account_id,
                     call.row_version,
-                    "internal",
+                    str(call.direction),
                     call.from_num,
                     call.to_num,
                     call.start_ts,
@@ -40,6 +40,10 @@ async def ship(control: Database, account_id: str, calls: Sequence[Call]) -> Non
                     call.region,
                     call.mos,
                     call.cac_refused_by,
+                    call.did_id,
+                    call.trunk_id,
+                    call.ring_group_id,
+                    " ".join(call.limit_warnings) or None,
                 ),
             )
             for call in calls
