@@ -12,15 +12,28 @@ from typing import Any, Final
 
 from edge_node.local.settings import LOOPBACK, Settings
 from edge_node.local.wrangler import wrangler
+from tandem.api import passwords
 from tandem.contracts.ids import Prefix, new_id
 from tandem.contracts.signature import node_credential
 from tandem.domain.digest import make_secrets
+from tandem.store.config_addresses import rows_of
 
 NODES: Final = (1, 2)
 ACME: Final = (("1001", False), ("1002", False), ("1003", False), ("2001", True), ("2002", True))
 GLOBEX: Final = (("1001", False), ("1002", False))
-_TENANTS: Final = (("Acme", "acme.tandem.test", ACME), ("Globex", "globex.tandem.test", GLOBEX))
-Statement = tuple[str, tuple[str | int | None, ...]]
+# (number, extension of the user that it rings)
+ACME_NUMBERS: Final = (("12025550100", "1001"),)
+_TENANTS: Final = (
+    ("Acme", "acme.tandem.test", ACME, ACME_NUMBERS),
+    ("Globex", "globex.tandem.test", GLOBEX, ()),
+)
+CARRIER: Final = {
+    "source_ip": "127.0.0.70",
+    "port": 5070,
+    "note": "an INVITE from this address is the demo carrier; phones use 127.0.0.1",
+}
+OWNER: Final = "demo@tandem.test"
+Statement = tuple[str, tuple[str | int | float | None, ...]]
 
 
 def fresh_id(prefix: Prefix) -> str:
@@ -47,17 +60,20 @@ def prepare(settings: Settings) -> bool:
         )
         credential = {"node_id": node_id, "region": "local", "credential": node_credential(master_key, node_id, 1)}
         _write_private(settings.secrets / f"node{number}.json", credential)
-    api_key = f"sk_{secrets.token_urlsafe(24)}"
+    api_key, statement = _key(None, "demo operator", now)
+    statements.append(statement)
+    password = secrets.token_urlsafe(12)
     statements.append(
         (
-            "INSERT INTO api_key (id, account_id, name, hash, scopes, created_at)"
-            " VALUES (?, NULL, 'demo operator', ?, ?, ?)",
-            (fresh_id("key"), hashlib.sha256(api_key.encode()).hexdigest(), "nodes", now),
+            "INSERT INTO console_user (id, account_id, email, password_hash, role, scopes, created_at)"
+            " VALUES (?, NULL, ?, ?, 'owner', '*', ?)",
+            (fresh_id("cu"), OWNER, passwords.hashed(password), now),
         )
     )
+    statements.extend(_carrier())
     accounts = []
-    for name, domain, people in _TENANTS:
-        account, rows = _tenant(name, domain, people, now)
+    for name, domain, people, numbers in _TENANTS:
+        account, rows = _tenant(name, domain, people, numbers, now)
         accounts.append(account)
         statements.extend(rows)
     _execute(settings, statements)
@@ -65,24 +81,55 @@ def prepare(settings: Settings) -> bool:
         "brain": settings.brain_url,
         "sip": f"{LOOPBACK}:{settings.sip_port}",
         "api_key": api_key,
+        "console": {"email": OWNER, "password": password},
         "accounts": accounts,
+        "trunk": CARRIER,
     }
     _write_private(demo_path, demo)
     return True
 
 
+def _key(account_id: str | None, name: str, now: int) -> tuple[str, Statement]:
+    """An API key that may do everything, and the statement that keeps its hash."""
+    key = f"sk_{secrets.token_urlsafe(24)}"
+    row = (fresh_id("key"), account_id, name, hashlib.sha256(key.encode()).hexdigest(), now)
+    return key, (
+        "INSERT INTO api_key (id, account_id, name, hash, scopes, created_at) VALUES (?, ?, ?, ?, '*', ?)",
+        row,
+    )
+
+
+def _carrier() -> Iterator[Statement]:
+    """The platform's carrier: calls from its address reach every account's numbers."""
+    carrier_id, source = fresh_id("tr"), str(CARRIER["source_ip"])
+    yield (
+        "INSERT INTO sip_trunk (id, account_id, name, role, direction, inbound_auth, inbound_ips)"
+        " VALUES (?, NULL, 'Demo carrier', 'carrier', 'inbound', 'ip', ?)",
+        (carrier_id, json.dumps([source])),
+    )
+    for row in rows_of(carrier_id, [source]):
+        columns = ", ".join(row)
+        yield f"INSERT INTO trunk_address ({columns}) VALUES (?, ?, ?, ?, ?)", tuple(row.values())  # noqa: S608 - our names
+
+
 def _tenant(
-    name: str, domain: str, people: tuple[tuple[str, bool], ...], now: int
+    name: str,
+    domain: str,
+    people: tuple[tuple[str, bool], ...],
+    numbers: tuple[tuple[str, str], ...],
+    now: int,
 ) -> tuple[dict[str, Any], list[Statement]]:
     account_id = fresh_id("acc")
+    key, key_row = _key(account_id, f"{name}'s own", now)
     rows: list[Statement] = [
         ("INSERT INTO account (id, name, created_at) VALUES (?, ?, ?)", (account_id, name, now)),
         (
             "INSERT INTO sip_domain (id, account_id, domain, is_primary) VALUES (?, ?, ?, 1)",
             (fresh_id("dom"), account_id, domain),
         ),
+        key_row,
     ]
-    users = []
+    users: list[dict[str, Any]] = []
     for digits, is_agent in people:
         user_id, password = fresh_id("us"), secrets.token_urlsafe(12)
         rows.extend(_person(account_id, user_id, domain, digits, is_agent, password))
@@ -95,7 +142,18 @@ def _tenant(
                 "is_agent": is_agent,
             }
         )
-    return {"id": account_id, "name": name, "domain": domain, "users": users}, rows
+    by_extension = {user["extension"]: user["id"] for user in users}
+    for e164, extension in numbers:
+        rows.append(
+            (
+                "INSERT INTO did (id, account_id, e164, label, dest_kind, dest_id) VALUES (?, ?, ?, 'Demo', 'user', ?)",
+                (fresh_id("did"), account_id, e164, by_extension[extension]),
+            )
+        )
+    account: dict[str, Any] = {"id": account_id, "name": name, "domain": domain, "users": users, "api_key": key}
+    if numbers:
+        account["dids"] = [{"e164": e164, "goes_to": f"user {extension}"} for e164, extension in numbers]
+    return account, rows
 
 
 def _person(
@@ -138,17 +196,17 @@ def _execute(settings: Settings, statements: list[Statement]) -> None:
         path.unlink()
 
 
-def _inline(sql: str, params: tuple[str | int | None, ...]) -> str:
+def _inline(sql: str, params: tuple[str | int | float | None, ...]) -> str:
     """The statement with its values as SQL literals: a file has no parameters."""
     parts = sql.split("?")
     values = [_literal(value) for value in params] + [""]
     return "".join(part + value for part, value in zip(parts, values, strict=True))
 
 
-def _literal(value: str | int | None) -> str:
+def _literal(value: str | int | float | None) -> str:
     if value is None:
         return "NULL"
-    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+    return str(value) if isinstance(value, int | float) else "'" + value.replace("'", "''") + "'"
 
 
 def _write_private(path: Path, content: dict[str, Any] | str) -> None:
