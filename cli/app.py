@@ -23,7 +23,7 @@ def tandem(context: click.Context, url: str | None, key: str | None, account: st
 
     Objects are named by their id or by what people call them: `tandem users get 1001`.
     """
-    context.obj = Context(url, key, account, as_json)
+    context.obj = Context(url, key, account, as_json, context.obj)
 
 
 for one in OBJECTS:

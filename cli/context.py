@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
+import httpx
 
 from cli import output
 from cli.client import Client
@@ -15,18 +16,19 @@ from cli.settings import Access, access
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The options before the command's name."""
+    """The options before the command's name; `transport` is another way to the brain than the network (tests)."""
 
     url: str | None
     key: str | None
     account: str | None
     as_json: bool
+    transport: httpx.BaseTransport | None = None
 
     def access(self) -> Access:
         return access(self.url, self.key, self.account)
 
     def client(self) -> Client:
-        return Client(self.access())
+        return Client(self.access(), self.transport)
 
     def show_list(self, columns: Sequence[str], items: Iterable[dict[str, Any]]) -> None:
         if self.as_json:

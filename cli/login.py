@@ -18,7 +18,7 @@ from cli.settings import LOCAL_URL, Access, remember
 def login(context: Context, email: str, password: str) -> None:
     """Logs in as a console user for 12 hours."""
     url = (context.url or LOCAL_URL).rstrip("/")
-    with Client(Access(url, "", None)) as client:
+    with Client(Access(url, "", None), context.transport) as client:
         token = client.post("/v1/login", {"email": email, "password": password})["token"]
     path = remember(Access(url, token, context.account))
     context.say(f"Logged in; the token is in {path} and is good for 12 hours.", {"ok": True, "config": str(path)})
