@@ -207,6 +207,27 @@ async def test_an_older_registration_report_changes_nothing(phones: LocalBrain) 
     assert (await phones.invite(ACME, "1001", "1003"))["action"] == "proxy"
 
 
+@pytest.mark.parametrize("uri", [None, "*"])
+async def test_an_older_registration_does_not_bring_a_removed_contact_back(phones: LocalBrain, uri: str | None) -> None:
+    await phones.advance(1_000)
+    named = {} if uri is None else {"contact": uri}
+    await scene.send(phones, registration(phones, "removed", 60_000, **named))
+    stale = {"at": phones.now - 500}
+    await scene.send(phones, registration(phones, "added", 60_000, **stale))
+    await phones.advance(31_000)
+    await scene.send(phones, registration(phones, "refreshed", 60_000, at=phones.now - 31_500))
+    assert (await phones.invite(ACME, "1001", "1003"))["code"] == 480
+    await scene.send(phones, registration(phones, "added", 60_000))
+    assert (await phones.invite(ACME, "1001", "1003"))["action"] == "proxy"
+
+
+async def test_an_older_registration_does_not_bring_back_what_a_snapshot_missed(phones: LocalBrain) -> None:
+    await phones.advance(1_000)
+    await scene.send(phones, scene.snapshot(phones, ACME, []))
+    await scene.send(phones, registration(phones, "added", 60_000, at=phones.now - 500))
+    assert (await phones.invite(ACME, "1001", "1003"))["code"] == 480
+
+
 async def test_a_contact_of_a_foreign_device_rings_nobody(phones: LocalBrain) -> None:
     await phones.register(GLOBEX, "1001")
     stray = registration(phones, "added", 60_000, deviceId=ACME.people["1002"].device_id, accountId=GLOBEX.account_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -15,7 +15,11 @@ class ContactChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A contact of a device as one node holds it. `updated_at` orders reports; both times in epoch ms."""
+    """A contact of a device as one node holds it. `updated_at` orders reports; both times in epoch ms.
+
+    A contact that is gone has `expires_at` 0 and the time of its removal: it is remembered for a while, so that an
+    older report that arrives later does not bring it back.
+    """
 
     device_id: str
     node_id: str
@@ -26,10 +30,10 @@ class Contact:
     user_agent: str | None = None
 
 
-def apply(known: Contact | None, change: ContactChange, reported: Contact, now: int) -> Contact | None:
-    """The contact after a report, None when it is gone. A report older than what is known changes nothing."""
+def apply(known: Contact | None, change: ContactChange, reported: Contact, now: int) -> Contact:
+    """The contact after a report. A report older than what is known changes nothing."""
     if known is not None and reported.updated_at < known.updated_at:
         return known
     if change in (ContactChange.EXPIRED, ContactChange.REMOVED) or reported.expires_at <= now:
-        return None
+        return replace(reported, expires_at=0)
     return reported

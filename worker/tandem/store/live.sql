@@ -89,7 +89,7 @@ DELETE FROM seen_event WHERE at < ?;
 DELETE FROM nonce_use WHERE at < ?;
 
 -- name: forget_contacts
-DELETE FROM contact WHERE expires_at < ?;
+DELETE FROM contact WHERE expires_at < ? AND updated_at < ?;
 
 -- name: forget_calls
 DELETE FROM call WHERE state = 'ended' AND end_ts < ? AND shipped_version = row_version;
@@ -105,7 +105,9 @@ ON CONFLICT (nonce, cnonce) DO UPDATE SET nc = excluded.nc, response = excluded.
 
 -- name: contact
 SELECT json_group_array(json_array(device_id, node_id, contact, expires_at, updated_at, transport, user_agent)) AS j
-FROM contact WHERE device_id = ? AND node_id = ? AND contact = ?;
+FROM (
+  SELECT * FROM contact WHERE device_id = ? AND node_id = ? AND contact IN (?, ?) ORDER BY updated_at DESC LIMIT 1
+);
 
 -- name: put_contact
 INSERT INTO contact (device_id, node_id, contact, expires_at, updated_at, transport, user_agent)
@@ -113,14 +115,11 @@ VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (device_id, node_id, contact) DO UPDATE SET expires_at = excluded.expires_at,
   updated_at = excluded.updated_at, transport = excluded.transport, user_agent = excluded.user_agent;
 
--- name: drop_contact
-DELETE FROM contact WHERE device_id = ? AND node_id = ? AND contact = ?;
+-- name: end_device_contacts
+UPDATE contact SET expires_at = 0, updated_at = ?1 WHERE device_id = ?2 AND node_id = ?3 AND updated_at <= ?1;
 
--- name: drop_device_contacts
-DELETE FROM contact WHERE device_id = ? AND node_id = ? AND updated_at <= ?;
-
--- name: drop_node_contacts
-DELETE FROM contact WHERE node_id = ? AND updated_at <= ?;
+-- name: end_node_contacts
+UPDATE contact SET expires_at = 0, updated_at = ?1 WHERE node_id = ?2 AND updated_at <= ?1 AND expires_at > 0;
 
 -- name: sweepable
 SELECT json_array(
