@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -27,19 +28,21 @@ class Fleet(DurableObject):
         self._wheel = Wheel(object_alarm(ctx), (watch, telling), lambda: random_bytes(1)[0] / 256)
         self._wheel.arm(now_ms())
 
-    async def hello(self, origin: str, text: str) -> str:
-        return self._once(
-            origin,
-            lambda sender, now: fleet.take_hello(self._nodes, parse(HelloRequest, text), sender.node_id, now).wire(),
-        )
+    async def hello(self, origin: str, text: str, addresses: str) -> str:
+        """`addresses`: the SIP addresses of all nodes as JSON, null while they cannot be read."""
 
-    async def heartbeat(self, origin: str, text: str) -> str:
-        return self._once(
-            origin,
-            lambda sender, now: fleet.take_heartbeat(
-                self._nodes, parse(HeartbeatRequest, text), sender.node_id, now
-            ).wire(),
-        )
+        def decide(sender: Origin, now: int) -> str:
+            request = parse(HelloRequest, text)
+            return fleet.take_hello(self._nodes, request, sender.node_id, now, json.loads(addresses)).wire()
+
+        return self._once(origin, decide)
+
+    async def heartbeat(self, origin: str, text: str, addresses: str) -> str:
+        def decide(sender: Origin, now: int) -> str:
+            request = parse(HeartbeatRequest, text)
+            return fleet.take_heartbeat(self._nodes, request, sender.node_id, now, json.loads(addresses)).wire()
+
+        return self._once(origin, decide)
 
     async def node_state(self, text: str) -> str:
         return self._answer(lambda now: fleet.state_of(self._nodes, parse(NodeStateQuery, text)).wire())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tandem.runtime.cpython import SqliteSql
 from tandem.sip.book import Book
-from tests.support import node, scene, seeds
+from tests.support import node, rows, scene, seeds
 from tests.support.local_brain import LocalBrain
 from tests.unit.brain import ACME, GLOBEX
 
@@ -324,16 +325,13 @@ async def test_a_domain_that_was_just_added_serves_without_its_poke(brain: Local
 async def test_a_domain_that_moved_is_asked_of_its_new_account(brain: LocalBrain) -> None:
     await brain.register(ACME, "1001")
     asked = await challenged(brain)
-    brain.write(
-        [
-            ("UPDATE sip_domain SET account_id = ? WHERE account_id = ?", (GLOBEX.account_id, ACME.account_id)),
-            ("UPDATE sip_device SET account_id = ? WHERE account_id = ?", (GLOBEX.account_id, ACME.account_id)),
-            (
-                "UPDATE sip_user SET account_id = ?, username = 'x' || username WHERE account_id = ?",
-                (GLOBEX.account_id, ACME.account_id),
-            ),
-        ]
-    )
+    # Rows stay in their account, so the other one gets rows of its own.
+    for table in ("extension", "sip_device", "sip_user", "sip_domain"):
+        brain.write([(f"DELETE FROM {table} WHERE account_id = ?", (ACME.account_id,))])
+    owner, moved = GLOBEX.account_id, replace(ACME, account_id=GLOBEX.account_id)
+    brain.write([rows.insert("sip_domain", id="dom_moved", account_id=owner, domain=ACME.domain)])
+    brain.write([rows.insert("sip_user", id=ALICE.user_id, account_id=owner, username="2001")])
+    brain.write([seeds.device_row(moved, ALICE, ALICE.device_id, ALICE.username)])
     await brain.post("/config/poke", json.dumps({"accountId": ACME.account_id}), scene.operator())
     status, reply = await answered(brain, node.respond_to(asked, ALICE, "REGISTER", URI))
     assert (status, reply.get("account_id")) == (200, GLOBEX.account_id), reply

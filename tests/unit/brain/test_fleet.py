@@ -48,7 +48,7 @@ async def test_hello_gives_the_clock_the_desired_state_and_what_to_send(brain: L
         "now": brain.now,
         "status": "active",
         "send": [ACME.account_id],
-        "desired": {"drain": False, "bans": [], "trunks": []},
+        "desired": {"drain": False, "bans": [], "trunks": [], "fleet": []},
     }
     assert (await scene.hello(brain, digests={GLOBEX.account_id: BUSY}))["send"] == [
         ACME.account_id,

@@ -5,7 +5,7 @@ The reply is `<status> <json>`, so that the Worker passes the JSON on without re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tandem.contracts.base import BrainMessage
@@ -14,18 +14,26 @@ from tandem.contracts.events import AccountDigests
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The verified sender of a node's request."""
+    """The verified sender of a node's request. `sip_address` is its `host:port` for other nodes; empty: not known."""
 
     node_id: str
     region: str
     request_id: str
+    sip_address: str = ""
+    credential_version: int = 1
 
     def encode(self) -> str:
-        return f"{self.node_id} {self.region} {self.request_id}"
+        return f"{self.node_id} {self.region} {self.request_id} {self.sip_address} {self.credential_version}"
 
     @staticmethod
     def decode(text: str) -> Origin:
-        return Origin(*text.split(" "))
+        node_id, region, request_id, sip_address, version = text.split(" ")
+        return Origin(node_id, region, request_id, sip_address, int(version))
+
+    def again(self) -> Origin:
+        """For asking an object a second time on behalf of one request: the object may have seen the request's id. A
+        replay of the request stops at the first."""
+        return replace(self, request_id=f"{self.request_id}-2")
 
 
 def envelope(status: int, text: str) -> str:

@@ -15,10 +15,13 @@ class RouteRequest(NodeMessage):
 
     `headers` holds those that a decision may need, by lower-case name: `p-called-party-id`, `diversion`.
 
+    `account_id` goes with `call_id`: the account of the call as the first answer named it.
+
     `outcome` is `no_answer | busy | declined | unreachable | redirected:<uri> | carrier_failed:<code> | cancelled`.
     """
 
     call_id: Text | None = None
+    account_id: Text | None = None
     sip_call_id: Annotated[str, Field(min_length=1, max_length=1024)]
     from_tag: Text
     cseq: Text

@@ -6,7 +6,7 @@ from typing import Final
 
 from tandem.contracts.errors import TandemError
 from tandem.contracts.events import NOTHING
-from tandem.contracts.fleet import BootIds, HeartbeatReply, HeartbeatRequest, HelloReply, HelloRequest
+from tandem.contracts.fleet import BootIds, DesiredState, HeartbeatReply, HeartbeatRequest, HelloReply, HelloRequest
 from tandem.contracts.objects import NodeChanged, NodeState, NodeStateQuery, open_envelope
 from tandem.domain.fleet import OWN_GAP_MS, NodeStatus, heartbeat, hello, tick, watcher_woke
 from tandem.runtime import Env
@@ -17,8 +17,13 @@ from tandem.store.nodes import Telling as PendingTelling
 TELL_BATCH: Final = 20
 
 
-def take_hello(nodes: Nodes, request: HelloRequest, node_id: str, now: int) -> HelloReply:
-    """The node's whole desired state, and the accounts whose snapshot is wanted: all that it had or has to do with."""
+def take_hello(
+    nodes: Nodes, request: HelloRequest, node_id: str, now: int, fleet: list[str] | None = None
+) -> HelloReply:
+    """The node's whole desired state, and the accounts whose snapshot is wanted: all that it had or has to do with.
+
+    `fleet`: the SIP addresses of all nodes, None while they cannot be read.
+    """
     node, change = hello(nodes.get(node_id), node_id, _boot(request.boot_ids), now)
     nodes.put(node)
     nodes.report(node_id, request.load.wire(), request.version)
@@ -27,10 +32,12 @@ def take_hello(nodes: Nodes, request: HelloRequest, node_id: str, now: int) -> H
     send = sorted(nodes.digests(node_id).keys() | request.digests.keys())
     nodes.set_digests(node_id, request.digests)
     nodes.take_wanted(node_id)
-    return HelloReply(now=now, send=send)
+    return HelloReply(now=now, send=send, desired=DesiredState(fleet=fleet or []))
 
 
-def take_heartbeat(nodes: Nodes, request: HeartbeatRequest, node_id: str, now: int) -> HeartbeatReply:
+def take_heartbeat(
+    nodes: Nodes, request: HeartbeatRequest, node_id: str, now: int, fleet: list[str] | None = None
+) -> HeartbeatReply:
     """Asks for the snapshot of every account whose digest changed. Raises `hello_required` for a node that is unknown,
     was lost, or started a process anew."""
     node = heartbeat(nodes.get(node_id), _boot(request.boot_ids), now)
@@ -40,7 +47,7 @@ def take_heartbeat(nodes: Nodes, request: HeartbeatRequest, node_id: str, now: i
     nodes.report(node_id, request.load.wire(), None)
     wanted = set(nodes.take_wanted(node_id))
     nodes.set_digests(node_id, request.digests)
-    return HeartbeatReply(now=now, send=sorted(wanted.union(nodes.take_wanted(node_id))))
+    return HeartbeatReply(now=now, send=sorted(wanted.union(nodes.take_wanted(node_id))), fleet=fleet)
 
 
 def state_of(nodes: Nodes, query: NodeStateQuery) -> NodeState:
