@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from tandem.contracts.auth import AuthReply, AuthRequest, ChallengeReply
 from tandem.contracts.base import BrainMessage, NodeMessage
 from tandem.contracts.cac import CacResetReply, CacResetRequest, CacView
+from tandem.contracts.children import AdmitChild, ChildChanges, ChildrenHeld, ChildrenQuery, ChildVerdict
 from tandem.contracts.commands import Command, CommandReply, ReconcileResult
 from tandem.contracts.errors import STATUS, ErrorReply, TandemError, error_reply, parse
 from tandem.contracts.events import EventAck, EventBatch
@@ -46,6 +47,11 @@ MESSAGES: dict[str, type[NodeMessage | BrainMessage]] = {
     "cac_view": CacView,
     "cac_reset_request": CacResetRequest,
     "cac_reset_reply": CacResetReply,
+    "admit_child": AdmitChild,
+    "child_verdict": ChildVerdict,
+    "child_changes": ChildChanges,
+    "children_query": ChildrenQuery,
+    "children_held": ChildrenHeld,
     "node_changed": NodeChanged,
     "node_state_query": NodeStateQuery,
     "node_state": NodeState,
@@ -131,7 +137,8 @@ async def test_the_brain_s_replies_have_the_shape_of_the_golden_ones() -> None:
     acme = seeds.tenant(1, "acme.tandem.test")
     brain = LocalBrain()
     brain.write(seeds.rows_of(acme))
-    brain.write([("UPDATE sip_user SET max_simultaneous = 1", ())])
+    limit = "INSERT INTO call_limit (id, account_id, scope_kind, period_sec, max_count) VALUES (?, ?, 'account', 60, 9)"
+    brain.write([("UPDATE sip_user SET max_simultaneous = 1", ()), (limit, ("lim_1", acme.account_id))])
     _, challenge = await brain.post("/auth", node.register_body(acme, "1001"))
     assert _keys(challenge) == _keys(golden("challenge_reply"))
     _, registered = await brain.register(acme, "1001")

@@ -174,7 +174,7 @@ class Books:
 
     async def route(self, node_id: str, tenant: seeds.Tenant, body: Fields) -> Fields:
         book = self._books[tenant.account_id]
-        reply: Fields = json.loads(route.answer(book, RouteRequest.model_validate(body), node_id, "local", self.now))
+        reply: Fields = json.loads(route.answer(book, RouteRequest.model_validate(body), node_id, "local", self.now)[0])
         return reply
 
     async def events(self, node_id: str, tenant: seeds.Tenant, events: Sequence[Fields]) -> None:
@@ -195,7 +195,7 @@ class Books:
         for node_id, found in lists.items():
             whole = {"type": "snapshot", "eventId": node.event_id(self.now), "accountId": tenant.account_id}
             await self.events(node_id, tenant, [whole | {"at": self.now} | found])
-        cac.rebuild(self._books[tenant.account_id])
+        cac.rebuild(self._books[tenant.account_id], self.now)
 
     async def advance(self, milliseconds: int) -> None:
         clock.fixed = self.now + milliseconds

@@ -8,17 +8,22 @@ from typing import Any
 
 from tandem.contracts.auth import AuthRequest
 from tandem.contracts.cac import CacResetReply
+from tandem.contracts.children import AdmitChild, ChildChanges, ChildrenQuery
 from tandem.contracts.errors import TandemError, error_reply, parse
 from tandem.contracts.events import EventAck, EventBatch
-from tandem.contracts.objects import NodeChanged, Origin, envelope
+from tandem.contracts.objects import NodeChanged, Origin, envelope, open_envelope
 from tandem.contracts.route import RouteRequest
+from tandem.domain.cac import Ask
 from tandem.runtime import DurableObject, make_env, now_ms, object_alarm, object_sql, random_bytes
 from tandem.runtime.log import log
 from tandem.runtime.wheel import Wheel
-from tandem.sip import auth, cac, presence, route
+from tandem.sip import admission, auth, cac, children, presence, route
 from tandem.sip.book import Book
+from tandem.sip.outbox import Outbox
 from tandem.sip.reconcile import reconcile_nodes
 from tandem.sip.upkeep import Leases, Shipping, Sweep
+from tandem.store.asked import ASKING_MS
+from tandem.store.children import LEASE_MS
 
 
 class Presence(DurableObject):
@@ -30,8 +35,15 @@ class Presence(DurableObject):
         self._book = Book(object_sql(ctx), self._bindings.master_key)
         self._shipping = Shipping(self._book, self._bindings, now_ms())
         self._sweep = Sweep(self._book, self._bindings, now_ms())
-        leases = Leases(self._book, self._bindings, self._shipping)
-        self._wheel = Wheel(object_alarm(ctx), (self._shipping, leases, self._sweep), lambda: random_bytes(1)[0] / 256)
+        self._outbox = Outbox(self._book, self._bindings)
+        tasks = (
+            self._outbox,
+            self._shipping,
+            Leases(self._book, self._bindings, self._shipping),
+            children.ChildLeases(self._book, self._bindings),
+            self._sweep,
+        )
+        self._wheel = Wheel(object_alarm(ctx), tasks, lambda: random_bytes(1)[0] / 256)
         self._wheel.arm(now_ms())
         self._loaded = False
         self._loading = asyncio.Lock()
@@ -48,11 +60,56 @@ class Presence(DurableObject):
     async def route(self, account_id: str, origin: str, text: str) -> str:
         """`POST /route`."""
 
-        def decide(sender: Origin, now: int) -> str:
-            self._wheel.nudge(self._shipping.dirty(now))
-            return route.answer(self._book, parse(RouteRequest, text), sender.node_id, sender.region, now)
+        waiting: list[Ask] = []
 
-        return await self._decide(account_id, origin, decide)
+        def decide(sender: Origin, now: int) -> str:
+            reply, asks = route.answer(self._book, parse(RouteRequest, text), sender.node_id, sender.region, now)
+            waiting.extend(asks)
+            self._stir(now)
+            if asks:
+                self._wheel.nudge(now + ASKING_MS)
+            return reply
+
+        reply = await self._decide(account_id, origin, decide)
+        for call in self._book.calls.take_warned():
+            admission.warn(account_id, call)
+        return await self._settle(account_id, open_envelope(reply)[1], waiting) if waiting else reply
+
+    async def _settle(self, account_id: str, text: str, asks: list[Ask]) -> str:
+        """The ancestors' word on a call that they must grant."""
+        refusal = await admission.ask_ancestors(self._bindings, account_id, asks)
+
+        def decide(now: int) -> str:
+            reply = admission.settle(self._book, asks[0].call_id, text, refusal, now)
+            self._stir(now)
+            return reply
+
+        return await self._answer(account_id, decide)
+
+    async def admit_child(self, account_id: str, text: str) -> str:
+        """An account below asks for room under this account's ceilings."""
+
+        def decide(now: int) -> str:
+            self._wheel.nudge(now + LEASE_MS)
+            return children.admit_child(self._book, parse(AdmitChild, text), now).wire()
+
+        return await self._answer(account_id, decide)
+
+    async def children_changed(self, account_id: str, text: str) -> str:
+        """Calls of an account below are over, or came back."""
+
+        def decide(now: int) -> str:
+            self._wheel.nudge(now + LEASE_MS)
+            children.apply(self._book, parse(ChildChanges, text), now)
+            return '{"ok":true}'
+
+        return await self._answer(account_id, decide)
+
+    async def children_held(self, account_id: str, text: str) -> str:
+        """An account above asks which calls still count under its ceilings."""
+        return await self._answer(
+            account_id, lambda now: admission.still_held(self._book, parse(ChildrenQuery, text)).wire()
+        )
 
     async def event(self, account_id: str, origin: str, text: str) -> str:
         """`POST /presence/event`: those of the batch's events that are this account's."""
@@ -61,14 +118,14 @@ class Presence(DurableObject):
             batch = parse(EventBatch, text)
             for event in batch.events:
                 presence.apply(self._book, event, sender.node_id, now)
-            self._wheel.nudge(self._shipping.dirty(now))
+            self._stir(now)
             return EventAck(acked=[event.event_id for event in batch.events]).wire()
 
         return await self._decide(account_id, origin, decide)
 
     async def cac(self, account_id: str) -> str:
         """`GET /cac`."""
-        return await self._answer(account_id, lambda now: cac.view(self._book).wire())
+        return await self._answer(account_id, lambda now: cac.view(self._book, now).wire())
 
     async def cac_reset(self, account_id: str) -> str:
         """`POST /cac/reset`: asks every node for its live dialogs, then rebuilds what is held from them."""
@@ -78,12 +135,10 @@ class Presence(DurableObject):
             nodes.update(await reconcile_nodes(self._book, self._bindings))
 
         def rebuild(now: int) -> str:
-            cac.rebuild(self._book)
-            self._wheel.nudge(self._shipping.dirty(now))
-            view = cac.view(self._book)
-            return CacResetReply(
-                account_id=view.account_id, live_calls=view.live_calls, dimensions=view.dimensions, nodes=nodes
-            ).wire()
+            cac.rebuild(self._book, now)
+            self._stir(now)
+            self._wheel.arm(now)
+            return CacResetReply(**dict(cac.view(self._book, now)), nodes=nodes).wire()
 
         return await self._answer(account_id, rebuild, first=ask)
 
@@ -104,13 +159,20 @@ class Presence(DurableObject):
                 presence.node_lost(self._book, change.node_id, now)
             else:
                 self._book.contacts.node_returned(change.node_id)
-            self._wheel.nudge(self._shipping.dirty(now))
+            self._stir(now)
             return '{"ok":true}'
 
         return await self._answer(account_id, decide)
 
     async def alarm(self, info: Any = None) -> None:
         await self._wheel.ring(now_ms)
+
+    def _stir(self, now: int) -> None:
+        """Records may have changed, and ancestors be owed a word: sees to it that the alarm rings in time."""
+        self._wheel.nudge(self._shipping.dirty(now))
+        owing = self._outbox.owing(now)
+        if owing is not None:
+            self._wheel.nudge(owing)
 
     async def _decide(self, account_id: str, origin: str, decide: Callable[[Origin, int], str]) -> str:
         """A node's request: taken once by its request id, decided without an await."""

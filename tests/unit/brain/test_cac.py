@@ -68,6 +68,8 @@ async def test_every_dimension_is_shown_with_its_limit(phones: LocalBrain) -> No
         "ok": True,
         "account_id": ACME.account_id,
         "live_calls": 1,
+        "child_calls": 0,
+        "windows": [],
         "dimensions": [
             {"dimension": "user_simultaneous", "subject": ALICE, "used": 1},
             {"dimension": "user_simultaneous", "subject": BOB, "used": 1, "max": 5},

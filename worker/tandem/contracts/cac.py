@@ -17,11 +17,26 @@ class DimensionUse(BrainMessage):
     max: int | None = None
 
 
+class WindowUse(BrainMessage):
+    """A sliding window: calls that began in the last `period_sec` seconds. One that is not `hard` only warns."""
+
+    limit_id: str
+    subject: str
+    used: int
+    max: int
+    period_sec: int
+    hard: bool
+
+
 class CacView(BrainMessage):
+    """`child_calls`: calls of accounts below that count under this account's ceilings."""
+
     ok: Literal[True] = True
     account_id: str
     live_calls: int
+    child_calls: int = 0
     dimensions: list[DimensionUse]
+    windows: list[WindowUse] = []
 
 
 class CacResetRequest(NodeMessage):

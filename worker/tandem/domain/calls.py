@@ -229,6 +229,11 @@ def _listed(call: Call, event: Listed) -> Call:
     return renew(listed, event.at)
 
 
+def answered_by(call: Call, user_id: str) -> Call:
+    """The call with the one of those who rang that took it."""
+    return _changed(call, callee_user_id=user_id, ringing=(user_id,))
+
+
 def renew(call: Call, now: int) -> Call:
     """The call with a fresh lease; its record does not change."""
     lease = ANSWERED_LEASE_MS if call.state is State.ANSWERED else UNANSWERED_LEASE_MS

@@ -14,6 +14,7 @@ from tandem.store.contacts import Contacts
 from tandem.store.directory import SqlDirectory
 from tandem.store.guards import Guards
 from tandem.store.holdings import SqlHoldings
+from tandem.store.limits import Limits
 from tandem.store.live import migrate
 from tandem.store.node_addresses import NodeAddresses
 from tandem.store.replica import Replica
@@ -36,6 +37,7 @@ class Book:
         self.guards = Guards(sql)
         self.contacts = Contacts(sql)
         self.holdings = SqlHoldings(sql)
+        self.limits = Limits(sql)
         self.asked = Asked(sql)
         self.children = Children(sql)
         self.calls = Calls(sql, self.holdings, self.asked)

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from tandem.contracts.events import NOTHING, DialogEvent, DialogState, Event, RegisterEvent, SnapshotEvent
-from tandem.domain.cac import readmit, wants_of
-from tandem.domain.calls import Answered, Call, Ended, Listed, Lost, Progressed, State, recheck, renew, step
+from tandem.domain.cac import Dimension, Leg, Want, asks_of, readmit, wants_of
+from tandem.domain.calls import (
+    Answered,
+    Call,
+    Ended,
+    Listed,
+    Lost,
+    Progressed,
+    State,
+    answered_by,
+    recheck,
+    renew,
+    step,
+)
 from tandem.domain.calls import Event as CallEvent
+from tandem.domain.numbers import parse_uri
 from tandem.domain.reachability import ContactChange
 from tandem.sip.book import Book
 from tandem.store.contacts import from_state
@@ -31,9 +45,25 @@ def apply(book: Book, event: Event, node_id: str, now: int) -> None:
 
 def _dialog(book: Book, event: DialogEvent, now: int) -> None:
     call = _find(book, event)
-    if call is not None:
-        at = max(min(event.at, now), call.start_ts)
-        _move(book, call, _step_of(event, at))
+    if call is None:
+        return
+    after = step(call, _step_of(event, max(min(event.at, now), call.start_ts)))
+    if event.state == "answer":
+        after = _answered_by(book, after, event.target)
+    _write(book, call, after)
+
+
+def _answered_by(book: Book, call: Call, target: str | None) -> Call:
+    """Of all who rang, only the one whose device answered stays; who that was is known when only one rang."""
+    if len(call.ringing) <= 1:
+        return call
+    user_id = None if target is None else book.limits.user_of_device(parse_uri(target).user)
+    if user_id is None:
+        return call
+    if call.state is not State.ENDED:
+        book.holdings.release(call.call_id, Leg.CALLEE, keep=user_id)
+        book.holdings.take(call.call_id, Want(Leg.CALLEE, Dimension.USER_SIMULTANEOUS, user_id))
+    return answered_by(call, user_id)
 
 
 def _step_of(event: DialogEvent, at: int) -> CallEvent:
@@ -56,12 +86,31 @@ def _find(book: Book, named: DialogEvent | DialogState) -> Call | None:
 
 
 def _move(book: Book, call: Call, event: CallEvent) -> None:
-    after = step(call, event)
+    _write(book, call, step(call, event))
+
+
+def _write(book: Book, call: Call, after: Call) -> None:
     if after is call:
         return
     if call.state is State.ENDED and after.state is not State.ENDED:
-        readmit(book.holdings, call.call_id, wants_of(book.account_id, after))
+        after = _readmit(book, after)
     book.calls.put(after)
+
+
+def _readmit(book: Book, call: Call) -> Call:
+    """The call was taken for gone, and is up: it counts again, here and under its ancestors' ceilings."""
+    wants = held_by(book, call)
+    readmit(book.holdings, call.call_id, wants)
+    _, *ancestors = book.limits.ceilings(book.account_id)
+    asks = asks_of(ancestors, call.call_id, wants, call.row_version)
+    book.asked.take(asks)
+    return replace(call, shared=bool(asks) or call.shared)
+
+
+def held_by(book: Book, call: Call) -> list[Want]:
+    """All that a live call holds, whatever the rows say."""
+    counts_trunk = call.trunk_id is not None and book.limits.owns_trunk(call.trunk_id)
+    return wants_of(book.account_id, call, counts_trunk=counts_trunk)
 
 
 def snapshot(book: Book, taken: SnapshotEvent, node_id: str, now: int) -> None:

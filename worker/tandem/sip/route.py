@@ -8,6 +8,7 @@ from tandem.contracts.auth import Challenge, ChallengeReply
 from tandem.contracts.errors import TandemError
 from tandem.contracts.ids import new_id
 from tandem.contracts.route import Directive, HeaderUri, MediaProfile, Route, RouteHeaders, RouteReply, RouteRequest
+from tandem.domain.cac import Ask
 from tandem.domain.calls import UNHEARD_LEASE_MS, Call, Refused, step
 from tandem.domain.numbers import parse_uri
 from tandem.domain.routing import Decision, Device, Reject, Ring, User, after_outcome, decide
@@ -20,11 +21,14 @@ _PHONE: Final = MediaProfile()
 _BROWSER: Final = MediaProfile(profile="UDP/TLS/RTP/SAVPF", ice="force")
 
 
-def answer(book: Book, request: RouteRequest, node_id: str, region: str, now: int) -> str:
-    """The reply's JSON text; a repeated first question gets the same text again, once its credentials are checked:
-    the callee knows the SIP identifiers of a call too."""
+def answer(book: Book, request: RouteRequest, node_id: str, region: str, now: int) -> tuple[str, tuple[Ask, ...]]:
+    """The reply's JSON text, and what ancestors must grant before it may be given (sip/admission.py).
+
+    A repeated first question gets the same text again, once its credentials are checked: the callee knows the SIP
+    identifiers of a call too.
+    """
     if request.call_id is not None:
-        return _next_step(book, request.call_id, request.outcome, now)
+        return _next_step(book, request.call_id, request.outcome, now), ()
     known = book.calls.known(request.sip_call_id, request.from_tag, request.cseq)
     realm = canonical_domain(book, request.from_domain)
     check_account(book)
@@ -42,10 +46,10 @@ def answer(book: Book, request: RouteRequest, node_id: str, region: str, now: in
     )
     verdict = authenticate(book, asked, now)
     if isinstance(verdict, Challenge):
-        return ChallengeReply(challenge=verdict).wire()
+        return ChallengeReply(challenge=verdict).wire(), ()
     if known is not None:
-        return known.reply
-    return _first_step(book, request, verdict.user, verdict.device, node_id, region, now)
+        return known.reply, book.asked.open_asks(known.call_id) if known.pending else ()
+    return _first_step(book, request, verdict.user, verdict.device, node_id, region, now), ()
 
 
 def _first_step(

@@ -101,4 +101,5 @@ class Sweep:
         self._book.guards.prune(now)
         self._book.contacts.forget_expired(now)
         self._book.calls.forget_before(now - KEEP_ENDED_MS)
+        self._book.holdings.forget_entries(now)
         await self._book.replica.pull(self._env.control, self._book.account_id)

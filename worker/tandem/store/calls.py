@@ -62,6 +62,7 @@ class Calls:
         self._sql = sql
         self._holdings = holdings
         self._asked = asked
+        self._warned: list[Call] = []
 
     def known(self, sip_call_id: str, from_tag: str, cseq: str) -> Known | None:
         """The answer that this very question got before (spec 00: the first `/route` is idempotent)."""
@@ -98,6 +99,13 @@ class Calls:
         self._sql.run(_SQL["add_call"], *_encode(call), reply)
         if call.state is State.ENDED:
             self._holdings.release(call.call_id)
+        if call.limit_warnings:
+            self._warned.append(call)
+
+    def take_warned(self) -> list[Call]:
+        """The calls that went over a soft limit since this was last asked."""
+        warned, self._warned = self._warned, []
+        return warned
 
     def put(self, call: Call) -> None:
         """Writes the call; one that has ended lets go of everything it held."""

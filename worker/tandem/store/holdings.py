@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tandem.domain.cac import Dimension, Entries, Leg, Want, Window
+from tandem.domain.cac import Entries, Leg, Want, Window
 from tandem.runtime import Sql
 from tandem.store.blocks import load
 
@@ -30,13 +30,12 @@ class SqlHoldings:
         else:
             self._sql.run(_SQL["release_losers"], call_id, str(leg), keep)
 
-    def release_all(self) -> None:
-        """Everything that the account's own calls hold; those of accounts below it stay."""
-        self._sql.run(_SQL["release_all"])
+    def give_back(self, call_id: str, want: Want) -> None:
+        """Lets go of this one row."""
+        self._sql.run(_SQL["give_back"], str(want.dimension), want.subject, call_id, str(want.leg))
 
-    def usage(self) -> list[tuple[Dimension, str, int]]:
-        """(dimension, subject, used) of everything that is held."""
-        return [(Dimension(kind), subject, used) for kind, subject, used in self._sql.json(_SQL["usage"])]
+    def release_all(self) -> None:
+        self._sql.run(_SQL["release_all"])
 
     def entries(self, call_id: str, window: Window) -> Entries:
         inside, blocking_at = self._sql.json(

@@ -199,7 +199,18 @@ DELETE FROM holding WHERE call_id = ? AND leg = ?;
 DELETE FROM holding WHERE call_id = ? AND leg = ? AND subject <> ?;
 
 -- name: release_all
-DELETE FROM holding WHERE leg <> 'child';
+DELETE FROM holding;
+
+-- name: give_back
+DELETE FROM holding WHERE dimension = ? AND subject = ? AND call_id = ? AND leg = ?;
+
+-- name: ceilings
+SELECT json_group_array(json_array(id, max_in, max_out, max_dialer)) AS j FROM (
+  SELECT * FROM account ORDER BY id <> ?, id
+);
+
+-- name: owns_trunk
+SELECT json_array(EXISTS (SELECT 1 FROM sip_trunk WHERE id = ? AND account_id IS NOT NULL)) AS j;
 
 -- name: entries
 SELECT json_array(
@@ -307,9 +318,25 @@ ON CONFLICT (node_id) DO UPDATE SET sip_address = excluded.sip_address,
   credential_version = excluded.credential_version;
 
 -- name: usage
-SELECT json_group_array(json_array(dimension, subject, used)) AS j FROM (
+SELECT json_group_array(json_array(dimension, subject, used, COALESCE(
+  (SELECT CASE dimension WHEN 'account_in' THEN max_in WHEN 'account_out' THEN max_out ELSE max_dialer END
+   FROM account WHERE id = subject AND dimension LIKE 'account_%'),
+  (SELECT max_simultaneous FROM sip_user WHERE id = subject),
+  (SELECT max_channels FROM did WHERE id = subject),
+  (SELECT max_channels FROM sip_trunk WHERE id = subject)
+))) AS j FROM (
   SELECT dimension, subject, COUNT(*) AS used FROM holding GROUP BY dimension, subject ORDER BY dimension, subject
 );
+
+-- name: window_usage
+SELECT json_group_array(json_array(id, subject, used, max_count, period_sec, hard)) AS j FROM (
+  SELECT l.id, COALESCE(e.subject, l.scope_id, l.pattern, 'account') AS subject, l.max_count, l.period_sec, l.hard,
+    COUNT(e.call_id) FILTER (WHERE e.at > ?1 - l.period_sec * 1000) AS used
+  FROM call_limit AS l LEFT JOIN window_entry AS e ON e.limit_id = l.id GROUP BY l.id, e.subject ORDER BY l.id, e.subject
+);
+
+-- name: user_of_device
+SELECT json_array((SELECT user_id FROM sip_device WHERE id = ?)) AS j;
 
 -- name: nodes
 SELECT json_group_array(node_id) AS j FROM (
