@@ -41,6 +41,7 @@ def auth_request(question: Question, node: str) -> AuthRequest:
             "contact": question.contact,
             "expires": registration_expires(question.contact, question.expires),
             "path": question.path or None,
+            "ruri": question.ruri or None,
         }
     return _validated(lambda: AuthRequest(**fields))
 

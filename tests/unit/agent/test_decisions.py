@@ -48,6 +48,7 @@ async def test_register_is_authorised_and_saved(agent: Agent, brain: StubBrain, 
     assert asked["credentials"]["username"] == '10\\"01'
     assert asked["expires"] == 3600
     assert asked["sourcePort"] == 5555
+    assert asked["ruri"].startswith("sip:")
     assert "path" not in asked
 
 

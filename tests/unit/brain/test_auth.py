@@ -16,6 +16,7 @@ from tests.unit.brain import ACME, GLOBEX
 
 ALICE = ACME.people["1001"]
 URI = f"sip:{ACME.domain}"
+LIVE_CONTACTS = "contact WHERE expires_at > 0"
 OTHER_NODE = "node_00000000000000000000000002"
 
 
@@ -172,6 +173,14 @@ async def test_an_exact_repeat_within_32_seconds_gets_the_same_verdict(brain: Lo
     assert await answered(brain, credentials) == first
     await brain.advance(1)
     assert is_challenge(await answered(brain, credentials), stale=True)
+
+
+@pytest.mark.parametrize(("ruri", "status"), [("sips:ACME.tandem.test:5061;lr", 200), ("sip:globex.tandem.test", 400)])
+async def test_a_digest_for_another_host_is_a_bad_request(brain: LocalBrain, ruri: str, status: int) -> None:
+    credentials = node.respond_to(await challenged(brain), ALICE, "REGISTER", URI)
+    found, reply = await brain.post("/auth", node.register_body(ACME, "1001", credentials, ruri=ruri))
+    assert found == status
+    assert reply["ok"] is (status == 200)
 
 
 @pytest.mark.parametrize("changes", [{"sourceIp": "192.0.2.8"}, {"cseq": "2"}])

@@ -15,6 +15,7 @@ from tandem.domain.digest import (
     make_secrets,
     matches,
     md5,
+    same_host,
     sha256,
     split_username,
     unescape,
@@ -171,3 +172,22 @@ def test_usernames(wire: str, name: str, qualified: bool) -> None:
 )
 def test_which_digests_are_well_formed(changes: dict[str, str | None], accepted: bool) -> None:
     assert well_formed(replace(RFC_2617, **changes)) is accepted  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("uri", "request_uri", "same"),
+    [
+        ("sip:acme.test", "sip:acme.test", True),
+        ("sip:ACME.test:5060;transport=tcp", "sips:acme.test", True),
+        ("acme.test", "sip:acme.test;lr", True),
+        ("sip:1001@acme.test", "sip:acme.test", True),
+        ("sip:[2001:db8::1]:5060", "sip:[2001:DB8::1]", True),
+        ("sip:[2001:db8::1]", "sip:[2001:db8::2]", False),
+        ("sip:globex.test", "sip:acme.test", False),
+        ("sip:acme.test.evil", "sip:acme.test", False),
+        ("", "sip:acme.test", False),
+        ("", "", False),
+    ],
+)
+def test_whether_a_digest_is_for_the_host_of_the_request(uri: str, request_uri: str, same: bool) -> None:
+    assert same_host(uri, request_uri) is same

@@ -29,7 +29,7 @@ class DigestCredentials(NodeMessage):
 
 
 class AuthRequest(NodeMessage):
-    """`realm` is the domain that the request is for; `expires` is in seconds (REGISTER only)."""
+    """`realm` is the domain that the request is for; `expires` in seconds and `ruri` (Request-URI) of REGISTER only."""
 
     method: Annotated[str, Field(min_length=1, max_length=32)]
     realm: Text
@@ -45,6 +45,7 @@ class AuthRequest(NodeMessage):
     contact: Text | None = None
     expires: Annotated[int, Field(ge=0, le=2**32)] | None = None
     path: Text | None = None
+    ruri: Text | None = None
 
 
 class Challenge(BrainMessage):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,7 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+_HOST: Final = re.compile(r"(?:sips?:)?(?:[^@]*@)?(\[[^]]*\]|[^][:;?@>\s]+)", re.IGNORECASE)
 HASHES: Final[dict[str, Hash]] = {"MD5": md5, "SHA-256": sha256}
 
 
@@ -103,6 +105,19 @@ def matches(credentials: Credentials, method: str, secrets: Secrets, qualified: 
         ha1 = secrets.ha1b if qualified else secrets.ha1
     expected = expected_response(ha1, credentials, method, hash_)
     return hmac.compare_digest(expected.encode(), credentials.response.lower().encode())
+
+
+def same_host(uri: str, request_uri: str) -> bool:
+    """Whether a digest's `uri` names the host of the Request-URI (RFC 7616 section 3.4.6).
+
+    Phones write the two differently in scheme, port and parameters, so only the host counts.
+    """
+    return _host(uri) == _host(request_uri) != ""
+
+
+def _host(uri: str) -> str:
+    found = _HOST.match(uri)
+    return "" if found is None else found[1].lower()
 
 
 def _is_hex(text: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from tandem.contracts.auth import AuthContext, AuthReply, AuthRequest, Challenge, ChallengeReply
 from tandem.contracts.errors import TandemError
+from tandem.domain.digest import same_host
 from tandem.domain.reachability import Contact, ContactChange
 from tandem.sip.authentication import Asked, authenticate, canonical_domain, check_account
 from tandem.sip.book import Book
@@ -18,6 +19,8 @@ LONGEST_EXPIRES_SEC: Final = 3600
 def answer(book: Book, request: AuthRequest, node_id: str, now: int) -> AuthReply | ChallengeReply:
     if request.credentials is None:
         raise TandemError("invalid_request", "There are no credentials to verify.", "credentials")
+    if request.ruri is not None and not same_host(request.credentials.uri, request.ruri):
+        raise TandemError("invalid_request", "The digest's uri is not the Request-URI's.", "credentials.uri")
     realm = canonical_domain(book, request.realm)
     check_account(book)
     asked = Asked(
