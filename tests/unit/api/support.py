@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -68,3 +71,74 @@ class Api:
         assert reply["error"]["request_id"].startswith("req_")
         error: Fields = reply["error"]
         return error
+
+
+@dataclass(frozen=True)
+class World:
+    """Keys with every scope, each of its account; `client` is below `reseller`, the others stand alone."""
+
+    operator: Api
+    acme: Api
+    globex: Api
+    reseller: Api
+    client: Api
+    ids: dict[str, str]
+
+    @staticmethod
+    async def make(operator: Api) -> World:
+        ids: dict[str, str] = {}
+        keys: dict[str, Api] = {}
+        for name in ("acme", "globex", "reseller", "client"):
+            parent = {"parent_id": ids["reseller"]} if name == "client" else {}
+            account = await operator.make("accounts", name=name, is_reseller=name == "reseller", country="DE", **parent)
+            ids[name] = account["id"]
+            status, reply = await operator.ask(
+                "POST", "/v1/keys", {"account_id": account["id"], "name": "all", "scopes": ["*"]}
+            )
+            assert status == 201, reply
+            keys[name] = operator.as_(reply["key"])
+            await keys[name].make("domains", domain=f"{name}.example")
+        return World(operator, keys["acme"], keys["globex"], keys["reseller"], keys["client"], ids)
+
+    async def scoped(self, api: Api, *scopes: str) -> Api:
+        """A key of the same account with these scopes only."""
+        status, reply = await api.ask("POST", "/v1/keys", {"name": "some", "scopes": list(scopes)})
+        assert status == 201, reply
+        return api.as_(reply["key"])
+
+
+async def populate(api: Api) -> dict[str, Fields]:
+    """One object of each kind of an account, by name; each is named by another wherever that is possible."""
+    made: dict[str, Fields] = {"domains": (await api.get("/v1/domains"))["items"][0]}
+
+    async def make(name: str, /, **fields: Any) -> str:
+        made[name] = await api.make(name, **fields)
+        return str(made[name]["id"])
+
+    schedule = await make("schedules", name="office")
+    user = await make("users", username="anna")
+    device = await make("devices", user_id=user)
+    forward = await make("forwards", name="mobile", e164="+49 170 1234567")
+    group = await make(
+        "ring-groups", name="sales", schedule_id=schedule, exit_dest_kind="forward", exit_dest_id=forward
+    )
+    await make("schedule-rules", schedule_id=schedule, kind="weekly", dow=1, start_time="09:00", end_time="17:00")
+    await make("ring-group-members", ring_group_id=group, device_id=device)
+    extension = await make("extensions", digits="1001", dest_kind="user", dest_id=user)
+    made["users"] = await api.patch("users", made["users"], fwd_busy_kind="extension", fwd_busy_id=extension)
+    number = await make("numbers", e164=_next_number(), dest_kind="ring_group", dest_id=group, schedule_id=schedule)
+    await make("limits", scope_kind="did", scope_id=number, period_sec=3600, max_count=10)
+    trunk = await make("trunks", name="pbx", role="pbx", inbound_auth="ip", inbound_ips=["192.0.2.0/28"])
+    await make("outbound-routes", prefix="49", trunk_id=trunk, schedule_id=schedule)
+    await make("verified-numbers", e164="+49 30 901820")
+    await make("keys", name="spare", scopes=["users"])
+    email = f"{secrets.token_hex(4)}@acme.example"
+    await make("console-users", email=email, password="correct horse battery", user_id=user)
+    return made
+
+
+_numbers = itertools.count(20_7183_0000)
+
+
+def _next_number() -> str:
+    return f"+44{next(_numbers)}"

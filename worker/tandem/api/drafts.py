@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tandem.domain.numbers import normalise
 from tandem.api.faults import first_fault
 from tandem.api.work import Work
 from tandem.contracts.errors import TandemError
+from tandem.domain.numbers import normalise
 from tandem.runtime import Param, Row, Statement
 from tandem.store.config_tables import Table
 

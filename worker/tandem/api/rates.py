@@ -19,7 +19,7 @@ class Rate:
 
 
 REQUESTS: Final = Rate(200, 20.0)
-LOGINS: Final = Rate(10, 0.2)
+LOGINS: Final = Rate(20, 0.2)
 
 
 class Buckets:

@@ -146,4 +146,6 @@ def reply(status: int, content: Mapping[str, Any], headers: Mapping[str, str] | 
 
 
 def item_reply(status: int, item: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    return reply(status, {"ok": True, "item": item}, {"etag": f'"{item["revision"]}"', **(headers or {})})
+    """A record that never changes has no revision, and needs no ETag."""
+    etag = {"etag": f'"{item["revision"]}"'} if "revision" in item else {}
+    return reply(status, {"ok": True, "item": item}, {**etag, **(headers or {})})

@@ -30,7 +30,7 @@ def _printable(text: str) -> str:
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         raise ValueError("is not an IANA time zone such as Europe/Berlin") from None
     return name
 
