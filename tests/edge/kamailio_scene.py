@@ -42,6 +42,13 @@ def targets(question: Message, *names: str, routing: str = "parallel", max_sec: 
     return {"do": "route", "call": call, "account": "acc_1", "max": max_sec, "flags": FLAGS, "rtjson": document}
 
 
+def staggered(question: Message, *names: str, first: int, headers: object = None, ring_ms: int = 20000) -> Answer:
+    """All ring one after the other, `first` of them at once; the test says when the others join."""
+    answer = targets(question, *names, headers=headers or {})
+    assert answer is not None
+    return answer | {"first": first, "ends": 1, "wait": 10000, "ring": ring_ms}
+
+
 def by_user(question: Message) -> Answer:
     if question["outcome"]:
         return refusal(480, "Temporarily Unavailable")

@@ -33,6 +33,12 @@ class StubAgent:
     def __init__(self, auth: Callable[[Message], Answer], route: Callable[[Message], Answer]) -> None:
         self.auth = auth
         self.route = route
+        self.deliver: Callable[[Message], Answer] = lambda _: {
+            "do": "reply",
+            "code": 403,
+            "reason": "Forbidden",
+            "headers": "",
+        }
         self.questions: list[Message] = []
         self.events: list[Message] = []
         self.acknowledge = True
@@ -98,7 +104,7 @@ class StubAgent:
             answer = {"ack": message["ev"]} if self.acknowledge else None
         else:
             self.questions.append(message)
-            answer = self.auth(message) if message["ask"] == "auth" else self.route(message)
+            answer = {"auth": self.auth, "route": self.route, "deliver": self.deliver}[message["ask"]](message)
             if answer is not None:
                 answer = {"tm": message["tm"], **answer}
         if answer is not None and self._writer is not None:

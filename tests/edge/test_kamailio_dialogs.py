@@ -106,12 +106,12 @@ async def test_headers_of_strangers_are_stripped(agent: StubAgent, phones: Phone
     agent.route = lambda q: targets(q, callee.name, headers={"from": {"display": 'Al "x" ice', "uri": ""}})
     pai = "<sip:ceo@acme.test>"
     extra = (
-        f"X-Tandem-Deliver: a.b.c\r\nP-Asserted-Identity: {pai}\r\nDiversion: <sip:1@x>\r\n"
+        f"X-Tandem-Anything: a.b.c\r\nP-Asserted-Identity: {pai}\r\nDiversion: <sip:1@x>\r\n"
         "Proxy-Authorization: Digest x\r\nUser-Agent: phone\r\nPrivacy: id\r\n"
     )
     caller.raw(caller.build("INVITE", f"sip:{callee.name}@acme.test", extra=extra, body=sdp(4000)))
     invite = await callee.request("INVITE")
-    for name in ("x-tandem-deliver", "p-asserted-identity", "diversion", "proxy-authorization"):
+    for name in ("x-tandem-anything", "p-asserted-identity", "diversion", "proxy-authorization"):
         assert not invite.all(name), name
     assert invite.header("from").startswith('"Al x ice" <sip:')
     question = agent.questions[-1]
