@@ -17,6 +17,8 @@ class RouteRequest(NodeMessage):
 
     `account_id` goes with `call_id`: the account of the call as the first answer named it.
 
+    `question_id` tells a question that is asked again (a retry) from the next one with the same outcome.
+
     `outcome` is `no_answer | busy | declined | unreachable | redirected:<uri> | carrier_failed:<code> | cancelled`.
     """
 
@@ -36,6 +38,7 @@ class RouteRequest(NodeMessage):
     node: Text
     credentials: DigestCredentials | None = None
     outcome: Text | None = None
+    question_id: Text | None = None
     user_agent: Text | None = None
     pai: Text | None = None
     privacy: Text | None = None

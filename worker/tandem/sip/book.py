@@ -29,11 +29,12 @@ class Book:
     def __init__(self, sql: Sql, master_key: str) -> None:
         migrate(sql)
         self.sql = sql
+        self.master_key = master_key
         found = sql.json(_META["get_meta"], "account_id")
         self.account_id: str = found[0] if found else ""
         self.nonce_key = derive_key(master_key, "nonce")
         self.replica = Replica(sql)
-        self.directory = SqlDirectory(sql)
+        self.directory = SqlDirectory(sql, self.replica)
         self.guards = Guards(sql)
         self.contacts = Contacts(sql)
         self.holdings = SqlHoldings(sql)

@@ -2,138 +2,191 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from tandem.contracts.auth import Challenge, ChallengeReply
 from tandem.contracts.errors import TandemError
 from tandem.contracts.ids import new_id
-from tandem.contracts.route import Directive, HeaderUri, MediaProfile, Route, RouteHeaders, RouteReply, RouteRequest
-from tandem.domain.cac import Ask
-from tandem.domain.calls import UNHEARD_LEASE_MS, Call, Refused, step
+from tandem.contracts.route import Directive, RouteReply, RouteRequest
+from tandem.domain.account import Account
+from tandem.domain.cac import Ask, asks_of
+from tandem.domain.callerid import ANONYMOUS_NAME, Caller
+from tandem.domain.calls import UNHEARD_LEASE_MS, Call, Refused, State, renew, step
 from tandem.domain.numbers import parse_uri
-from tandem.domain.routing import Decision, Device, Reject, Ring, User, after_outcome, decide
+from tandem.domain.routing import Context, Decision, Plan, Reject, Ring, after, final
+from tandem.domain.routing.plan import decode, dumps, encode
 from tandem.runtime import random_bytes
-from tandem.sip.authentication import Asked, authenticate, canonical_domain, check_account
+from tandem.sip import directives
+from tandem.sip.asker import Outside, Phone, by_address, by_digest
+from tandem.sip.authentication import check_account
 from tandem.sip.book import Book
 
-NO_REPLY_MS: Final = 5_000  # a phone that says nothing at all for so long is not there
-_PHONE: Final = MediaProfile()
-_BROWSER: Final = MediaProfile(profile="UDP/TLS/RTP/SAVPF", ice="force")
+Answer = tuple[str, tuple[Ask, ...]]
+NO_ASKS: Final[tuple[Ask, ...]] = ()
 
 
-def answer(book: Book, request: RouteRequest, node_id: str, region: str, now: int) -> tuple[str, tuple[Ask, ...]]:
+def answer(book: Book, request: RouteRequest, node_id: str, region: str, now: int) -> Answer:
     """The reply's JSON text, and what ancestors must grant before it may be given (sip/admission.py).
 
     A repeated first question gets the same text again, once its credentials are checked: the callee knows the SIP
     identifiers of a call too.
     """
     if request.call_id is not None:
-        return _next_step(book, request.call_id, request.outcome, now), ()
+        return _next_step(book, request, request.call_id, node_id, now), NO_ASKS
     known = book.calls.known(request.sip_call_id, request.from_tag, request.cseq)
-    realm = canonical_domain(book, request.from_domain)
-    check_account(book)
+    asker: Phone | Outside | Challenge
+    context = make_context(book, new_id("call", now, random_bytes(10)), node_id, now)
     if request.credentials is None:
-        raise TandemError("invalid_request", "There are no credentials to verify.", "credentials")
-    asked = Asked(
-        "INVITE",
-        realm,
-        node_id,
-        request.source_ip,
-        request.cseq,
-        request.user_agent,
-        request.credentials,
-        repeatable=known is not None,
-    )
-    verdict = authenticate(book, asked, now)
-    if isinstance(verdict, Challenge):
-        return ChallengeReply(challenge=verdict).wire(), ()
+        check_account(book)
+        asker = by_address(context, request)
+    else:
+        asker = by_digest(book, request, node_id, now, repeated=known is not None)
+    if isinstance(asker, Challenge):
+        return ChallengeReply(challenge=asker).wire(), NO_ASKS
     if known is not None:
-        return known.reply, book.asked.open_asks(known.call_id) if known.pending else ()
-    return _first_step(book, request, verdict.user, verdict.device, node_id, region, now), ()
+        return known.reply, book.asked.open_asks(known.call_id) if known.pending else NO_ASKS
+    return _first_step(book, context, request, asker, node_id, region)
+
+
+class _Nodes:
+    """The nodes at which a contact can be reached: the one that asks, and those whose address is known."""
+
+    def __init__(self, book: Book, node_id: str) -> None:
+        self._book = book
+        self._node_id = node_id
+
+    def __contains__(self, node_id: object) -> bool:
+        return node_id == self._node_id or self._book.addresses.get(str(node_id)) is not None
+
+
+def make_context(book: Book, call_id: str, node_id: str, now: int) -> Context:
+    account = book.directory.account() or Account(book.account_id, "")
+    nodes = _Nodes(book, node_id)
+    return Context(account, book.directory, book.holdings, book.turns, call_id, now, now, nodes)
 
 
 def _first_step(
-    book: Book, request: RouteRequest, caller: User, device: Device, node_id: str, region: str, now: int
-) -> str:
-    call_id = new_id("call", now, random_bytes(10))
-    decision = decide(book.directory, book.holdings, call_id, caller, request.ruri, now)
+    book: Book, context: Context, request: RouteRequest, asker: Phone | Outside, node_id: str, region: str
+) -> Answer:
+    decision = asker.decide(context, request)
+    now = context.now
     call = Call(
-        call_id=call_id,
+        call_id=context.call_id,
         sip_call_id=request.sip_call_id,
         from_tag=request.from_tag,
         cseq=request.cseq,
         node_id=node_id,
         region=region,
-        from_num=caller.username,
-        to_num=parse_uri(request.ruri).user,
+        from_num=_from_num(asker, decision),
+        to_num=_to_num(asker, request),
         start_ts=now,
         lease_until=now + UNHEARD_LEASE_MS,
-        user_id=caller.user_id,
-        callee_user_id=decision.callee.user_id if isinstance(decision, Ring) else None,
-        ringing=(decision.callee.user_id,) if isinstance(decision, Ring) else (),
+        user_id=asker.user.user_id if isinstance(asker, Phone) else None,
+        did_id=context.did_id,
+        trunk_id=context.trunk_id,
     )
-    if isinstance(decision, Reject):
-        call = step(call, _refusal(decision, now))
-    text = RouteReply(rtjson=directive(book.account_id, call_id, decision, caller, device)).wire()
+    call, document = _carried_out(book, context, call, decision, node_id)
+    asks = NO_ASKS
+    if isinstance(decision, Ring):
+        call = replace(call, plan=dumps([encode(decision.plan), None]))
+        asks = asks_of(context.account.ancestors, call.call_id, context.wants, call.row_version)
+        call = book.asked.ask(call, asks, now)
+    text = RouteReply(rtjson=document).wire()
     book.calls.add(call, text)
-    return text
+    return text, asks
 
 
-def _next_step(book: Book, call_id: str, outcome: str | None, now: int) -> str:
-    """Idempotent: an outcome that is reported twice finds an ended call and gets the same answer."""
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The last question about a call after the first, and its reply."""
+
+    question_id: str | None
+    outcome: str
+    reply: str
+
+    def is_repeated(self, request: RouteRequest, state: State) -> bool:
+        """A question that a node asks again; without its id only the end of a call shows that it is one."""
+        if request.question_id is not None:
+            return self.question_id == request.question_id
+        return state is State.ENDED and self.outcome == request.outcome
+
+
+def _next_step(book: Book, request: RouteRequest, call_id: str, node_id: str, now: int) -> str:
+    """Idempotent: a question that is asked twice gets the same answer."""
+    outcome = request.outcome
     if outcome is None:
         raise TandemError("invalid_request", "A question about a known call needs its outcome.", "outcome")
     call = book.calls.by_id(call_id)
     if call is None:
         raise TandemError("not_found", f"There is no call {call_id} in this account.", "callId")
-    decision = after_outcome(outcome)
-    after = step(call, _refusal(decision, now))
-    if after is not call:
-        book.calls.put(after)
-    return RouteReply(rtjson=_reject(book.account_id, call_id, decision)).wire()
+    plan, last = _read(call)
+    if last is not None and last.is_repeated(request, call.state):
+        return last.reply
+    if call.state is not State.RINGING or plan is None:
+        return _ended(book, call, final(outcome), now)
+    context = make_context(book, call_id, node_id, now)
+    context.direction, context.did_id, context.trunk_id = call.direction, call.did_id, call.trunk_id
+    decision = after(context, plan, outcome)
+    moved, document = _carried_out(book, context, renew(call, now), decision, node_id)
+    text = RouteReply(rtjson=document).wire()
+    onward = decision.plan if isinstance(decision, Ring) else plan
+    version = moved.row_version + (moved.row_version == call.row_version)
+    asked = dumps([encode(onward), [request.question_id, outcome, text]])
+    book.calls.put(replace(moved, plan=asked, row_version=version))
+    return text
 
 
-def directive(account_id: str, call_id: str, decision: Decision, caller: User, device: Device) -> Directive:
-    if isinstance(decision, Reject):
-        return _reject(account_id, call_id, decision)
-    shown = HeaderUri(display=caller.display_name, uri=f"sip:{caller.username}@{device.realm}")
-    ring_ms = decision.callee.ring_timeout_sec * 1000
-    return Directive(
-        action="proxy",
-        routing="parallel",
-        account_id=account_id,
-        call_id=call_id,
-        routes=[
-            Route(
-                uri=one.aor,
-                headers=RouteHeaders(from_=shown),
-                fr_timer=NO_REPLY_MS,
-                fr_inv_timer=ring_ms,
-                rtpengine=_profile(one),
-            )
-            for one in decision.devices
-        ],
-        rtpengine=_profile(device),
-        cdr={"user_id": caller.user_id, "callee_user_id": decision.callee.user_id},
+def _ended(book: Book, call: Call, reason: Reject, now: int) -> str:
+    """There is nothing more to try, or the call is over or answered, which no outcome undoes."""
+    after_it = step(call, _refused(reason, now))
+    if after_it is not call:
+        book.calls.put(after_it)
+    return RouteReply(rtjson=directives.reject(book.account_id, call.call_id, reason)).wire()
+
+
+def _carried_out(book: Book, context: Context, call: Call, decision: Decision, node_id: str) -> tuple[Call, Directive]:
+    """The call as the decision leaves it, and the document for the node."""
+    call = replace(
+        call,
+        direction=context.direction,
+        ring_group_id=context.ring_group_id or call.ring_group_id,
+        limit_warnings=tuple(dict.fromkeys((*call.limit_warnings, *context.warnings))),
+    )
+    if isinstance(decision, Ring):
+        callee = decision.users[0] if len(decision.users) == 1 else None
+        ringing = replace(call, ringing=decision.users, callee_user_id=callee)
+        return ringing, directives.ring(book, context, decision, node_id)
+    reason = directives.refusal(decision)
+    return step(replace(call, ringing=()), _refused(reason, context.now)), directives.reject(
+        book.account_id, call.call_id, reason
     )
 
 
-def _reject(account_id: str, call_id: str, reject: Reject) -> Directive:
-    return Directive(
-        action="reject",
-        routing="serial",
-        account_id=account_id,
-        call_id=call_id,
-        code=reject.code,
-        reason=reject.reason,
-        retry_after_sec=reject.retry_after_sec,
-    )
+def _refused(reason: Reject, now: int) -> Refused:
+    dimension = None if reason.dimension is None else str(reason.dimension)
+    return Refused(now, reason.disposition, str(reason.code), dimension)
 
 
-def _refusal(reject: Reject, now: int) -> Refused:
-    dimension = None if reject.dimension is None else str(reject.dimension)
-    return Refused(now, reject.disposition, str(reject.code), dimension)
+def _read(call: Call) -> tuple[Plan | None, _Last | None]:
+    if call.plan is None:
+        return None, None
+    found: list[Any] = json.loads(call.plan)
+    return decode(found[0]), None if found[1] is None else _Last(*found[1])
 
 
-def _profile(device: Device) -> MediaProfile:
-    return _BROWSER if device.is_webrtc else _PHONE
+def _from_num(asker: Phone | Outside, decision: Decision) -> str:
+    """The caller in the record: an extension, digits, or a name; who hides is nobody."""
+    if isinstance(asker, Phone):
+        return asker.user.username
+    caller: Caller | None = None if isinstance(decision, Reject) else decision.plan.caller
+    if caller is None:
+        return parse_uri(asker.arrival.from_uri).user.removeprefix("+")
+    return ANONYMOUS_NAME.lower() if caller.anonymous else caller.user.removeprefix("+")
+
+
+def _to_num(asker: Phone | Outside, request: RouteRequest) -> str:
+    if isinstance(asker, Outside) and asker.peer.did is not None:
+        return asker.peer.did.e164
+    return parse_uri(request.ruri).user

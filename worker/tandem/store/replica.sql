@@ -28,7 +28,7 @@ CREATE TABLE sip_user (
   id TEXT PRIMARY KEY, username TEXT, display_name TEXT, is_agent INTEGER, out_cid_number TEXT, out_cid_name TEXT,
   max_simultaneous INTEGER, ring_strategy TEXT, ring_timeout_sec INTEGER, voicemail_id TEXT, dnd INTEGER,
   fwd_always_kind TEXT, fwd_always_id TEXT, fwd_busy_kind TEXT, fwd_busy_id TEXT, fwd_noanswer_kind TEXT,
-  fwd_noanswer_id TEXT, status TEXT
+  fwd_noanswer_id TEXT, allow_pstn_blind_transfer INTEGER, status TEXT
 );
 CREATE TABLE sip_device (
   id TEXT PRIMARY KEY, user_id TEXT, auth_username TEXT, realm TEXT, ha1 TEXT, ha1b TEXT, ha1_sha256 TEXT,
@@ -77,6 +77,7 @@ CREATE TABLE call_limit (
   max_count INTEGER, hard INTEGER
 );
 CREATE INDEX call_limit_scope ON call_limit (scope_kind, scope_id);
+CREATE INDEX call_limit_pattern ON call_limit (scope_kind, pattern);
 CREATE TABLE verified_number (id TEXT PRIMARY KEY, e164 TEXT, verified_at INTEGER);
 CREATE INDEX verified_number_e164 ON verified_number (e164);
 
@@ -115,25 +116,120 @@ WHERE d.auth_username = ? AND d.realm = ? COLLATE NOCASE;
 
 -- name: user
 SELECT json_group_array(json_array(
-  id, username, display_name, max_simultaneous, ring_timeout_sec, dnd, status = 'active'
+  id, username, display_name, max_simultaneous, ring_timeout_sec, dnd, status = 'active', ring_strategy, voicemail_id,
+  fwd_always_kind, fwd_always_id, fwd_busy_kind, fwd_busy_id, fwd_noanswer_kind, fwd_noanswer_id,
+  allow_pstn_blind_transfer
 )) AS j FROM sip_user WHERE id = ?;
 
--- name: extension
-SELECT json_group_array(json_array(dest_kind, dest_id)) AS j FROM extension WHERE digits = ?;
+-- name: user_by_username
+SELECT json_group_array(id) AS j FROM sip_user WHERE username = ?;
 
--- name: canonical_domain
-SELECT json_array((SELECT domain FROM sip_domain WHERE domain = ?)) AS j;
+-- name: device_owner
+SELECT json_group_array(user_id) AS j FROM sip_device WHERE id = ? AND status = 'active';
+
+-- name: extension
+SELECT json_group_array(json_array(
+  id, digits, dest_kind, dest_id, dest_xform, schedule_id, closed_dest_kind, closed_dest_id, closed_dest_xform,
+  holiday_dest_kind, holiday_dest_id, holiday_dest_xform
+)) AS j FROM extension WHERE digits = ?;
+
+-- name: extension_by_id
+SELECT json_group_array(json_array(
+  id, digits, dest_kind, dest_id, dest_xform, schedule_id, closed_dest_kind, closed_dest_id, closed_dest_xform,
+  holiday_dest_kind, holiday_dest_id, holiday_dest_xform
+)) AS j FROM extension WHERE id = ?;
+
+-- name: did
+SELECT json_group_array(json_array(
+  id, e164, status, accept_any_source, allow_anonymous, max_channels, dest_kind, dest_id, dest_xform, schedule_id,
+  closed_dest_kind, closed_dest_id, closed_dest_xform, holiday_dest_kind, holiday_dest_id, holiday_dest_xform
+)) AS j FROM did WHERE e164 = ?;
+
+-- name: ring_group
+SELECT json_group_array(json_array(
+  id, name, strategy, ring_timeout_sec, exit_dest_kind, exit_dest_id, exit_dest_xform, schedule_id, closed_dest_kind,
+  closed_dest_id, closed_dest_xform, holiday_dest_kind, holiday_dest_id, holiday_dest_xform
+)) AS j FROM ring_group WHERE id = ?;
+
+-- name: members
+-- A device that is a member itself rings whatever its user's strategy and forks say.
+SELECT json_group_array(json_array(
+  id, delay_sec, timeout_sec, user_id, username, display_name, max_simultaneous, ring_timeout_sec, dnd, active,
+  ring_strategy, json(devices)
+)) AS j FROM (
+  SELECT m.id, m.delay_sec, m.timeout_sec, u.id AS user_id, u.username, u.display_name, u.max_simultaneous,
+    u.ring_timeout_sec, u.dnd, u.status = 'active' AS active, u.ring_strategy, (
+      SELECT json_group_array(json_array(id, realm, is_webrtc, specific, node_id)) FROM (
+        SELECT DISTINCT d.id, d.realm, d.is_webrtc, m.device_id IS NOT NULL OR d.ring_specific AS specific, c.node_id
+        FROM sip_device AS d JOIN contact AS c ON c.device_id = d.id
+        WHERE d.user_id = u.id AND d.id = COALESCE(m.device_id, d.id) AND d.status = 'active'
+          AND (d.ring_on_fork = 1 OR m.device_id IS NOT NULL) AND c.expires_at > ?2
+          AND NOT EXISTS (SELECT 1 FROM lost_node AS n WHERE n.node_id = c.node_id)
+        ORDER BY d.ring_order, d.id, c.node_id
+      )
+    ) AS devices
+  FROM ring_group_member AS m LEFT JOIN sip_device AS own ON own.id = m.device_id
+  JOIN sip_user AS u ON u.id = COALESCE(m.user_id, own.user_id)
+  WHERE m.ring_group_id = ?1 ORDER BY m.position, m.id
+);
+
+-- name: forward
+SELECT json_group_array(json_array(id, e164, timeout_sec)) AS j FROM forward WHERE id = ?;
+
+-- name: schedule
+SELECT json_group_array(json_array(id, timezone)) AS j FROM time_schedule WHERE id = ?;
+
+-- name: schedule_rules
+SELECT json_group_array(json_array(kind, dow, start_time, end_time, start_date, end_date, is_closed, label)) AS j
+FROM time_schedule_rule WHERE schedule_id = ?;
+
+-- name: inbound_trunks
+SELECT json_group_array(json_array(
+  id, name, role, account_id IS NOT NULL, inbound_number_from, max_channels, cid_number, inbound_ips
+)) AS j FROM sip_trunk WHERE status = 'active' AND inbound_auth = 'ip' AND direction <> 'outbound';
+
+-- name: owns_number
+SELECT json_array(
+  EXISTS (SELECT 1 FROM did WHERE e164 = ?1)
+  OR EXISTS (SELECT 1 FROM verified_number WHERE e164 = ?1 AND verified_at IS NOT NULL)
+) AS j;
+
+-- name: has_limits
+SELECT json_array(EXISTS (SELECT 1 FROM call_limit)) AS j;
+
+-- name: limits
+-- ?1: the user, ?2: the did, ?3: the beginnings of the number called (JSON), ?4: the direction.
+SELECT json_group_array(json_array(id, subject, period_sec, max_count, hard)) AS j FROM (
+  SELECT id, COALESCE(scope_id, pattern, scope_kind) AS subject, period_sec, max_count, hard FROM call_limit
+  WHERE direction IN ('any', ?4) AND (
+    scope_kind = 'account' OR (scope_kind = 'user' AND scope_id = ?1) OR (scope_kind = 'did' AND scope_id = ?2)
+    OR (scope_kind = 'number' AND pattern IN (SELECT value FROM json_each(?3)))
+  ) ORDER BY id
+);
+
+-- name: domains
+SELECT json_group_array(json_array(domain, is_primary)) AS j FROM sip_domain;
 
 -- name: account
--- The replica has the account and its ancestors: the account itself is the one that is nobody's parent.
-SELECT json_group_array(json_array(name, status)) AS j FROM account
-WHERE id NOT IN (SELECT parent_id FROM account WHERE parent_id IS NOT NULL);
+SELECT json_group_array(json_array(
+  id, parent_id, name, status, timezone, language, voice_gender, brand_name, country, max_in, max_out, max_dialer,
+  default_cid_number, did_default_dest_kind, did_default_dest_id, media_engine, emergency_numbers
+)) AS j FROM account;
 
 -- name: reachable_devices
-SELECT json_group_array(json_array(id, realm, is_webrtc)) AS j FROM (
-  SELECT d.id, d.realm, d.is_webrtc FROM sip_device AS d
-  WHERE d.user_id = ?1 AND d.status = 'active' AND d.ring_on_fork = 1 AND EXISTS (
-    SELECT 1 FROM contact AS c WHERE c.device_id = d.id AND c.expires_at > ?2
-      AND NOT EXISTS (SELECT 1 FROM lost_node AS n WHERE n.node_id = c.node_id)
-  ) ORDER BY d.ring_order, d.id
+SELECT json_group_array(json_array(id, realm, is_webrtc, ring_specific, node_id)) AS j FROM (
+  SELECT DISTINCT d.id, d.realm, d.is_webrtc, d.ring_specific, c.node_id
+  FROM sip_device AS d JOIN contact AS c ON c.device_id = d.id
+  WHERE d.user_id = ?1 AND d.status = 'active' AND d.ring_on_fork = 1 AND c.expires_at > ?2
+    AND NOT EXISTS (SELECT 1 FROM lost_node AS n WHERE n.node_id = c.node_id)
+  ORDER BY d.ring_order, d.id, c.node_id
+);
+
+-- name: reachable_device
+SELECT json_group_array(json_array(id, realm, is_webrtc, ring_specific, node_id)) AS j FROM (
+  SELECT DISTINCT d.id, d.realm, d.is_webrtc, d.ring_specific, c.node_id
+  FROM sip_device AS d JOIN contact AS c ON c.device_id = d.id
+  WHERE d.id = ?1 AND d.status = 'active' AND c.expires_at > ?2
+    AND NOT EXISTS (SELECT 1 FROM lost_node AS n WHERE n.node_id = c.node_id)
+  ORDER BY c.node_id
 );
