@@ -17,13 +17,14 @@ from tandem.domain.cac import Ask
 from tandem.runtime import DurableObject, make_env, now_ms, object_alarm, object_sql, random_bytes
 from tandem.runtime.log import log
 from tandem.runtime.wheel import Wheel
-from tandem.sip import admission, auth, cac, children, presence, route
+from tandem.sip import admission, auth, cac, children, explain, presence, route
 from tandem.sip.book import Book
 from tandem.sip.outbox import Outbox
 from tandem.sip.reconcile import reconcile_nodes
 from tandem.sip.upkeep import Leases, Shipping, Sweep
 from tandem.store.asked import ASKING_MS
 from tandem.store.children import LEASE_MS
+from tandem.store.node_addresses import NodeAddress
 
 
 class Presence(DurableObject):
@@ -85,6 +86,10 @@ class Presence(DurableObject):
             return reply
 
         return await self._answer(account_id, decide)
+
+    async def explain(self, account_id: str, text: str) -> str:
+        """What `/route` would answer, and why; nothing is left of it."""
+        return await self._answer(account_id, lambda now: explain.answer(self._book, text, now))
 
     async def admit_child(self, account_id: str, text: str) -> str:
         """An account below asks for room under this account's ceilings."""
@@ -177,6 +182,10 @@ class Presence(DurableObject):
     async def _decide(self, account_id: str, origin: str, decide: Callable[[Origin, int], str]) -> str:
         """A node's request: taken once by its request id, decided without an await."""
         sender = Origin.decode(origin)
+        if sender.sip_address:
+            # Before the transaction: what is known in memory must not be undone.
+            address = NodeAddress(sender.sip_address, sender.credential_version)
+            self._book.addresses.remember(sender.node_id, address)
 
         def once(now: int) -> str:
             if not self._book.guards.first_request(sender.request_id, now):
@@ -198,6 +207,8 @@ class Presence(DurableObject):
             if first is not None:
                 await first()
             return envelope(200, self._book.sql.transaction(lambda: decide(now_ms())))
+        except explain.Explained as explained:
+            return envelope(200, explained.text)
         except TandemError as error:
             return envelope(error.status, error_reply(error, request_id))
         except Exception as error:

@@ -1,0 +1,108 @@
+"""`explain`: the decision of `/route` with its reasons, leaving nothing behind."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tandem.contracts.objects import open_envelope
+from tests.support import rows, scene
+from tests.support.local_brain import LocalBrain
+from tests.support.seeds import suffix
+from tests.unit.brain import ACME
+
+BOB = ACME.people["1002"]
+
+
+@pytest.fixture
+async def phones(brain: LocalBrain) -> LocalBrain:
+    brain.write([rows.did(ACME, 1, "12025550100", dest_kind="user", dest_id=BOB.user_id)])
+    for digits in ACME.people:
+        await brain.register(ACME, digits)
+    return brain
+
+
+async def explained(brain: LocalBrain, asked: dict[str, Any], expected: int = 200) -> dict[str, Any]:
+    reply = await brain.presence.call(ACME.account_id, "explain", ACME.account_id, json.dumps(asked))
+    status, text = open_envelope(reply)
+    assert status == expected, text
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def names(reply: dict[str, Any]) -> list[str]:
+    return [step["step"] for step in reply["steps"]]
+
+
+async def test_an_internal_call_is_explained_as_it_would_be_routed(phones: LocalBrain) -> None:
+    routed = await phones.invite(ACME, "1001", "1002")
+    reply = await explained(phones, {"from": "1001", "to": "1002"})
+    assert names(reply) == ["caller", "extension", "ring_user", "answer"]
+    assert reply["steps"][1] == {"step": "extension", "digits": "1002", "to": f"user:{BOB.user_id}"}
+    assert [route["uri"] for route in reply["directive"]["routes"]] == [route["uri"] for route in routed["routes"]]
+
+
+async def test_nothing_is_left_of_an_explanation(phones: LocalBrain) -> None:
+    limited = rows.limit(ACME, 1, 3600, 1)
+    group = rows.ring_group(ACME, 1, strategy="round_robin")
+    member = rows.member(ACME, 1, 1, user_id=BOB.user_id)
+    ext = rows.extension(ACME, 77, "77", "ring_group", f"rg_{suffix(1)}")
+    for statement, params in (limited, group, member, ext):
+        await scene.reconfigure(phones, ACME, statement, *params)
+    tables = ("call", "holding", "window_entry", "turn")
+    before = [scene.rows(phones, ACME, table) for table in tables]
+    for _ in range(3):
+        reply = await explained(phones, {"from": "1001", "to": "77"})
+        assert reply["directive"]["action"] == "proxy"
+    assert [scene.rows(phones, ACME, table) for table in tables] == before
+
+
+async def test_a_call_from_outside(phones: LocalBrain) -> None:
+    reply = await explained(phones, {"from": "+442071838750", "to": "+12025550100"})
+    assert reply["directive"]["action"] == "proxy"
+    assert reply["directive"]["routes"][0]["headers"]["from"]["uri"] == "sip:+442071838750@Acme.tandem.test"
+    assert reply["steps"][-1] == {"step": "answer", "direction": "inbound", "action": "proxy"}
+
+
+async def test_hours_are_asked_at_the_given_time(phones: LocalBrain) -> None:
+    for statement, params in (
+        rows.schedule(ACME, 1, timezone="Europe/Berlin"),
+        rows.schedule_rule(ACME, 1, 1, dow=1, start_time="09:00", end_time="17:00"),
+        rows.update("did", f"did_{suffix(1)}", schedule_id=f"sch_{suffix(1)}"),
+    ):
+        await scene.reconfigure(phones, ACME, statement, *params)
+    monday = 1_783_332_000_000  # 2026-07-06 10:00 UTC
+    asked: dict[str, Any] = {"from": "+442071838750", "to": "12025550100"}
+    assert (await explained(phones, asked | {"at": monday}))["directive"]["action"] == "proxy"
+    closed = await explained(phones, asked | {"at": monday + 6 * 3_600_000})
+    assert (closed["directive"]["action"], closed["directive"]["code"]) == ("reject", 480)
+    assert {"step": "hours", "schedule": f"sch_{suffix(1)}", "result": "closed"} in closed["steps"]
+
+
+async def test_the_source_address_decides_for_peers(phones: LocalBrain) -> None:
+    for statement, params in rows.trunk(None, 1, "198.51.100.0/24", name="Carrier"):
+        await scene.reconfigure(phones, ACME, statement, *params)
+    asked = {"from": "+442071838750", "to": "+12025550100"}
+    reply = await explained(phones, asked | {"source_ip": "198.51.100.9"})
+    assert reply["steps"][0] == {"step": "trunk", "trunk": "Carrier", "role": "carrier"}
+    assert reply["directive"]["action"] == "proxy"
+    reply = await explained(phones, asked | {"source_ip": "192.0.2.200"}, 404)
+    assert reply["error"]["code"] == "not_found"
+
+
+async def test_who_is_nobody_gets_told_so(phones: LocalBrain) -> None:
+    reply = await explained(phones, {"from": "4711", "to": "1002"}, 404)
+    assert "4711" in reply["error"]["message"]
+    reply = await explained(phones, {"from": "1001"}, 400)
+    assert reply["error"]["field"] == "to"
+
+
+async def test_a_refusal_names_its_rule(phones: LocalBrain) -> None:
+    await scene.reconfigure(phones, ACME, "UPDATE sip_user SET dnd = 1 WHERE id = ?", BOB.user_id)
+    reply = await explained(phones, {"from": "1001", "to": "1002"})
+    assert reply["directive"]["code"] == 486
+    assert {"step": "no_fallback", "user": "1002", "because": "do-not-disturb"} in reply["steps"]
+    reply = await explained(phones, {"from": "1001", "to": "911"})
+    assert names(reply) == ["caller", "emergency", "answer"]

@@ -1,0 +1,20 @@
+"""What the API asks an account's object: where would this call go?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tandem.contracts.auth import Text
+from tandem.contracts.base import BrainMessage
+
+
+class ExplainRequest(BrainMessage):
+    """`from_` is a username, an extension, or a number of the world outside; `at` (epoch ms) is when the hours are
+    asked; `source_ip` is where a call from outside comes from."""
+
+    from_: Annotated[Text, Field(alias="from", min_length=1)]
+    to: Annotated[Text, Field(min_length=1)]
+    at: int | None = None
+    source_ip: Text | None = None
