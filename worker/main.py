@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from importlib.metadata import MetadataPathFinder
 from typing import Any
 
 from durable_objects.fleet import Fleet
@@ -13,6 +15,11 @@ from tandem.runtime import WorkerEntrypoint, make_env, queue_texts, read_request
 from tandem.sip.gateway import LARGEST_BODY, Gateway
 
 __all__ = ["Default", "Fleet", "Presence"]
+
+# What the imports left behind goes now, not into the snapshot of the isolate's memory: an archive that a library looked
+# into can only be closed while it is open.
+MetadataPathFinder.invalidate_caches()
+gc.collect()
 
 _gateway: Gateway | None = None
 _api: Front | None = None

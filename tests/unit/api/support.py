@@ -28,10 +28,14 @@ class Api:
     def as_(self, key: str) -> Api:
         return Api(self.brain, key, self.front)
 
+    def credential(self) -> dict[str, str]:
+        if not self.key:
+            return {}
+        return {"x-api-key": self.key} if self.key.startswith("sk_") else {"authorization": f"Bearer {self.key}"}
+
     async def raw(self, method: str, target: str, body: str = "", headers: Mapping[str, str] | None = None) -> Reply:
         path, _, query = target.partition("?")
-        credential = {"x-api-key": self.key} if self.key.startswith("sk_") else {"authorization": f"Bearer {self.key}"}
-        given = {**(credential if self.key else {}), **(headers or {})}
+        given = {**self.credential(), **(headers or {})}
         request = Request(method, path, dict(parse_qsl(query)), target, lambda name: given.get(name, ""), body)
         reply = await self.front.handle(request)
         if reply.afterwards is not None:
