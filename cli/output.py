@@ -6,12 +6,15 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+
+_UNBOUNDED: Final = 10_000
 
 
 def show_json(value: Any) -> None:
@@ -22,7 +25,8 @@ def show_table(columns: Sequence[str], items: Iterable[dict[str, Any]]) -> None:
     """A row an item; piped into a file it is as wide as its content."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # An id is copied from the screen: it must not be broken.
+        table.add_column(column, overflow="fold", no_wrap=column == "id" or column.endswith("_id"))
     count = 0
     for item in items:
         table.add_row(*(Text(cell(column, item.get(column))) for column in columns))
@@ -30,7 +34,7 @@ def show_table(columns: Sequence[str], items: Iterable[dict[str, Any]]) -> None:
     if count == 0:
         click.echo("None.")
         return
-    console = Console(soft_wrap=not sys.stdout.isatty())
+    console = Console() if sys.stdout.isatty() else Console(width=_UNBOUNDED)
     console.print(table)
 
 
