@@ -295,13 +295,16 @@ SELECT json_group_array(json_array(call_id, dimension, child_id, version, held))
 );
 
 -- name: next_child_call
-SELECT json_array(MIN(due_at)) AS j FROM child_call WHERE held = 1;
+SELECT json_array(MIN(due)) AS j FROM (
+  SELECT MIN(due_at) AS due FROM child_call WHERE held = 1
+  UNION ALL SELECT MIN(due_at) FROM child_call WHERE held = 0
+);
 
 -- name: lease_child_call
 UPDATE child_call SET due_at = ? WHERE call_id = ? AND dimension = ? AND version = ? AND held = 1;
 
 -- name: forget_child_calls
-DELETE FROM child_call WHERE held = 0 AND due_at < ?;
+DELETE FROM child_call WHERE held = 0 AND due_at <= ?;
 
 -- name: next_turn
 INSERT INTO turn (ring_group_id, next) VALUES (?, 1) ON CONFLICT (ring_group_id) DO UPDATE SET next = next + 1;
