@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-
 _UNBOUNDED: Final = 10_000
 
 
