@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from edge_node.agent import seam
@@ -13,6 +14,8 @@ from tandem.contracts.route import Directive
 
 RETRY_AFTER_SEC: Final = 5
 _PREFERENCE: Final = ("SHA-256", "MD5")
+# One line, whole (RFC 3261 section 7.3.1): nothing that would end it and begin another.
+_HEADER_LINE: Final = re.compile(r"[A-Za-z0-9-]{1,64}: [^\r\n]{1,512}")
 # What a definite refusal of the brain's says to the phone; everything else is the platform's own trouble: 503.
 _REFUSALS: Final = {
     "forbidden": (403, "Forbidden"),
@@ -52,6 +55,8 @@ def refusal(question: Question, error: BrainError) -> bytes | None:
 
 
 def rejection(question: Question, directive: Directive) -> bytes:
-    headers = "" if directive.retry_after_sec is None else f"Retry-After: {directive.retry_after_sec}\r\n"
+    """With the directive's own header lines (`Reason`, RFC 3326) below `Retry-After`."""
+    lines = [] if directive.retry_after_sec is None else [f"Retry-After: {directive.retry_after_sec}"]
+    lines += [line for line in directive.headers or [] if _HEADER_LINE.fullmatch(line)]
     reason = (directive.reason or "Rejected").replace("\r", " ").replace("\n", " ")
-    return seam.reply(question.tm, directive.code or 480, reason, headers)
+    return seam.reply(question.tm, directive.code or 480, reason, "".join(f"{line}\r\n" for line in lines))

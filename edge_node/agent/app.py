@@ -15,6 +15,7 @@ from edge_node.agent.clock import Clock
 from edge_node.agent.commands import Commands
 from edge_node.agent.config import Config, read_credential
 from edge_node.agent.decisions import Decisions, Limits
+from edge_node.agent.deliveries import Deliveries
 from edge_node.agent.evapi import Evapi
 from edge_node.agent.events import EventBuffer
 from edge_node.agent.heartbeat import Heartbeat, Node
@@ -54,7 +55,10 @@ class Agent:
         self.rtpengine = RtpEngine(config.rtpengine)
         self.evapi = Evapi(config.evapi, self._received, self._connected, log)
         limits = Limits(config.decision_timeout, config.max_questions, config.max_questions_per_domain)
-        self.decisions = Decisions(config.node, self.brain, self.live, self.reports, limits, self.metrics, log)
+        self.deliveries = Deliveries(read_credential(config.credential_file), self.clock)
+        self.decisions = Decisions(
+            config.node, self.brain, self.live, self.reports, limits, self.deliveries, self.metrics, log
+        )
         self.port = config.listen.port
 
     async def __aenter__(self) -> Agent:
@@ -92,6 +96,7 @@ class Agent:
             self.reports,
             self.buffer,
             self.decisions,
+            self.deliveries,
             self.clock,
             self.metrics,
             self._log,
@@ -169,6 +174,7 @@ class Agent:
             elif self._abandoned(message):
                 self._acknowledge(message)
             else:
+                self._settled(message)
                 self.reports.take(message, lambda: self._acknowledge(message))
         except MalformedError as error:
             self._malformed(payload, error)
@@ -176,6 +182,11 @@ class Agent:
             # Whatever a stranger made Kamailio send, the others' calls go on.
             self._log.error("message not handled", error=repr(error))
             self._malformed(payload, MalformedError("not handled"))
+
+    def _settled(self, report: Report) -> None:
+        """An answer or an end wins over every branch that is still to join."""
+        if report.kind == "dialog" and report.values.get("state") in ("answer", "end", "failed"):
+            self.decisions.staggered.stop(report.values.get("call", ""))
 
     def _abandoned(self, report: Report) -> bool:
         """A call that failed while its first question is with the brain: told when the brain's answer is known."""

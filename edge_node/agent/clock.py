@@ -1,9 +1,12 @@
-"""The brain's clock as the node knows it, from the `now` of heartbeat replies."""
+"""The brain's clock as the node knows it, from the `now` of heartbeat replies; and how long to wait after a failure."""
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
+
+from tandem.contracts.retry import backoff_ms
 
 # Half of a longer round trip says too little about where in it the brain read its clock: a cold start, mostly.
 MAX_ROUND_TRIP_MS = 200
@@ -13,6 +16,11 @@ _AGEING = 0.001
 
 def system_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def backoff_sec(attempt: int, longest: float) -> float:
+    """Seconds before the try after `attempt` failures (1, 2, …), at most `longest`."""
+    return backoff_ms(attempt, random.random(), round(longest * 1000)) / 1000  # noqa: S311 - jitter is no secret
 
 
 class Clock:

@@ -25,7 +25,7 @@ class Config(_Model):
     """Times in seconds. `data` is the folder of the agent's own files; `rpc_url` Kamailio's JSON-RPC over HTTP.
 
     Without `rpc_url` the node's live calls and contacts are known from events alone; without `rtpengine` the load
-    carries no media sessions.
+    carries no media sessions. `sip_address` is `host:port` for SIP over UDP, as phones and other nodes reach it.
     """
 
     node: Annotated[str, Field(min_length=1)]
@@ -39,6 +39,7 @@ class Config(_Model):
     rpc_url: str | None = None
     rtpengine: Address | None = None
     command_url: str | None = None
+    sip_address: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     decision_timeout: Annotated[float, Field(gt=0, le=30)] = 3.0
     heartbeat_interval: Annotated[float, Field(gt=0, le=60)] = 2.0

@@ -8,28 +8,29 @@ its ids, so that it is released.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from pydantic import ValidationError
-
-from edge_node.agent import answers, questions, rtjson, seam
+from edge_node.agent import answers, questions, replies, rtjson, seam, staggered
 from edge_node.agent.brain import Brain, BrainError, Failure
+from edge_node.agent.clock import backoff_sec
+from edge_node.agent.deliveries import Deliveries
 from edge_node.agent.live import Asked, Call, Live
 from edge_node.agent.log import Log
 from edge_node.agent.metrics import Metrics
 from edge_node.agent.netstring import TooLargeError
 from edge_node.agent.questions import RejectedError
-from edge_node.agent.retry import DECISION
 from edge_node.agent.seam import Question
-from tandem.contracts.auth import AuthReply, Challenge, ChallengeReply
-from tandem.contracts.route import Directive, RouteReply
+from edge_node.agent.staggered import Staggered
+from tandem.contracts.auth import Challenge
+from tandem.contracts.route import Directive
 
 # How long after the caller was refused the brain's late answer is still worth hearing.
 LATE_SEC: Final = 15.0
+# A connection of the pool died under a question: the second and last try comes almost at once.
+_LONGEST_PAUSE_SEC: Final = 0.05
 
 
 class Sender(Protocol):
@@ -72,13 +73,23 @@ class _Pending:
 
 class Decisions:
     def __init__(
-        self, node: str, brain: Brain, live: Live, aftermath: Aftermath, limits: Limits, metrics: Metrics, log: Log
+        self,
+        node: str,
+        brain: Brain,
+        live: Live,
+        aftermath: Aftermath,
+        limits: Limits,
+        deliveries: Deliveries,
+        metrics: Metrics,
+        log: Log,
     ) -> None:
         self._node = node
         self._brain = brain
         self._live = live
         self._aftermath = aftermath
         self._limits = limits
+        self._deliveries = deliveries
+        self.staggered = Staggered()
         self._metrics = metrics
         self._log = log
         self._domains: Counter[str] = Counter()
@@ -92,6 +103,12 @@ class Decisions:
     def ask(self, question: Question, kamailio: Sender) -> None:
         """Never waits and never raises; the answer goes to `kamailio` when it is there."""
         pending = _Pending(question, questions.domain_of(question), kamailio.generation, self._clock())
+        if question.ask == "deliver":
+            answer, let_in = self._deliveries.answer(question)
+            self._answer(pending, kamailio, answer, "accepted" if let_in else "refused")
+            return
+        if question.our_call_id and self.staggered.hold(question):
+            return
         if question.ask == "route" and self.draining and not question.our_call_id:
             self._answer(pending, kamailio, answers.unavailable(question, "Draining"), "draining")
             return
@@ -120,6 +137,7 @@ class Decisions:
 
     async def close(self) -> None:
         """Ends what is under way; the calls that the brain may have admitted are reported as not executed."""
+        self.staggered.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -157,8 +175,7 @@ class Decisions:
             self._answer(pending, kamailio, seam.reply(question.tm, error.code, error.reason), "rejected")
         except BrainError as error:
             self._failed(pending, kamailio, error, may_be_admitted=first_of_call)
-        except TimeoutError:
-            # Nothing was asked: the node waits for its hello.
+        except TimeoutError:  # nothing was asked: the node waits for its hello
             self._give_up(pending, kamailio)
         except asyncio.CancelledError:
             if first_of_call:
@@ -176,13 +193,10 @@ class Decisions:
     async def _auth(self, pending: _Pending, kamailio: Sender) -> None:
         question = pending.question
         reply = await self._exchange("/auth", questions.auth_request(question, self._node).wire(), pending, late=0.0)
-        if (wanted := _challenge(reply)) is not None:
+        if (wanted := replies.challenge(reply)) is not None:
             self._challenge(pending, kamailio, wanted)
             return
-        try:
-            verdict = AuthReply.model_validate(reply)
-        except ValidationError as error:
-            raise BrainError(Failure.SERVER, 200, "unreadable", "a verdict that cannot be read") from error
+        verdict = replies.verdict(reply)
         self._aftermath.learned(verdict.device_id, verdict.account_id, verdict.context.domain)
         if question.method == "REGISTER":
             expires = questions.granted_expires(question, verdict.context.expires)
@@ -195,13 +209,10 @@ class Decisions:
         question = pending.question
         request = questions.route_request(question, self._node)
         reply = await self._exchange("/route", request.wire(), pending, late=LATE_SEC)
-        if (wanted := _challenge(reply)) is not None:
+        if (wanted := replies.challenge(reply)) is not None:
             self._challenge(pending, kamailio, wanted)
             return
-        try:
-            directive = RouteReply.model_validate(reply).rtjson
-        except ValidationError as error:
-            raise BrainError(Failure.SERVER, 200, "unreadable", "a directive that cannot be read") from error
+        directive = replies.directive(reply)
         if directive.action == "reject":
             self._answer(pending, kamailio, answers.rejection(question, directive), "refused")
             return
@@ -209,15 +220,19 @@ class Decisions:
 
     def _execute(self, pending: _Pending, kamailio: Sender, directive: Directive, raw: dict[str, Any]) -> None:
         question = pending.question
+        plan = staggered.plan(directive)
         answer = seam.route(
             question.tm,
             directive.call_id,
             directive.account_id,
             directive.max_duration_sec,
             rtjson.flags(directive.rtpengine),
-            rtjson.document(raw, directive),
+            rtjson.document(raw, directive, plan),
+            plan.members() if plan else {},
         )
         if self._answer(pending, kamailio, answer, "routed"):
+            if plan is not None:
+                self.staggered.begin(directive.call_id, question.tm, plan, kamailio.send)
             self._live.put_call(
                 Call(
                     directive.call_id,
@@ -237,19 +252,13 @@ class Decisions:
         try:
             reply = await self._brain.post(path, body, self._left(pending) + late)
         except BrainError as error:
-            pause = DECISION.delay(0)
+            pause = backoff_sec(1, _LONGEST_PAUSE_SEC)
             if error.failure is not Failure.CONNECTION or self._left(pending) <= pause:
                 raise
             self._metrics.retries.inc()
             await asyncio.sleep(pause)
             reply = await self._brain.post(path, body, self._left(pending) + late)
-        try:
-            parsed = json.loads(reply)
-        except ValueError as error:
-            raise BrainError(Failure.SERVER, 200, "unreadable", "a reply that is not JSON") from error
-        if not isinstance(parsed, dict):
-            raise BrainError(Failure.SERVER, 200, "unreadable", "a reply that is not an object")
-        return parsed
+        return replies.parse(reply)
 
     def _left(self, pending: _Pending) -> float:
         return max(0.0, pending.started + self._limits.timeout - self._clock())
@@ -288,12 +297,3 @@ class Decisions:
         self._metrics.questions.labels(pending.question.ask, result if sent else "undelivered").inc()
         self._metrics.decision_seconds.labels(pending.question.ask).observe(self._clock() - pending.started)
         return sent
-
-
-def _challenge(reply: dict[str, Any]) -> Challenge | None:
-    if reply.get("ok") is not False:
-        return None
-    try:
-        return ChallengeReply.model_validate(reply).challenge
-    except ValidationError as error:
-        raise BrainError(Failure.SERVER, 200, "unreadable", "a challenge that cannot be read") from error

@@ -9,11 +9,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from edge_node.agent.clock import backoff_sec
 from edge_node.agent.config import Address
 from edge_node.agent.log import Log
 from edge_node.agent.netstring import Decoder, FramingError, encode
-from edge_node.agent.retry import RECONNECT
 
+# Kamailio is on loopback: one that was restarted is found again within a second.
+_LONGEST_PAUSE_SEC: Final = 1.0
 # Kamailio reads its answers at once; one that does not read this much is stuck and gets a new connection.
 MAX_UNREAD: Final = 4 * 1024 * 1024
 
@@ -91,8 +93,8 @@ class Evapi:
             except OSError as error:
                 if attempt == 0:
                     self._log.warning("evapi not reachable", error=str(error))
-                await asyncio.sleep(RECONNECT.delay(attempt))
                 attempt += 1
+                await asyncio.sleep(backoff_sec(attempt, _LONGEST_PAUSE_SEC))
                 continue
             attempt = 0
             self._connection = connection
@@ -105,4 +107,4 @@ class Evapi:
                 connection.abort()
                 self._connection = None
             self._log.warning("evapi connection lost")
-            await asyncio.sleep(RECONNECT.delay(0))
+            await asyncio.sleep(backoff_sec(1, _LONGEST_PAUSE_SEC))

@@ -13,14 +13,15 @@ from typing import Final
 from pydantic import ValidationError
 
 from edge_node.agent.brain import Brain, BrainError, Failure
+from edge_node.agent.clock import backoff_sec
 from edge_node.agent.log import Log
 from edge_node.agent.metrics import Metrics
-from edge_node.agent.retry import EVENTS
 from edge_node.agent.store import Store
 from tandem.contracts.events import MAX_BATCH, DialogEvent, EventAck, EventBase, SnapshotEvent
 
 PATH: Final = "/presence/event"
 _TIMEOUT_SEC: Final = 10.0
+_LONGEST_PAUSE_SEC: Final = 10.0
 # A batch of many costs the brain little more than a batch of one, so events wait a moment for company.
 _GATHER_SEC: Final = 0.05
 _MAX_BATCH_CHARS: Final = 256 * 1024
@@ -99,8 +100,8 @@ class EventBuffer:
                 attempt = 0
             except sqlite3.Error as error:
                 self._log.error("events cannot be written", error=str(error))
-                await asyncio.sleep(EVENTS.delay(attempt))
                 attempt += 1
+                await asyncio.sleep(backoff_sec(attempt, _LONGEST_PAUSE_SEC))
 
     async def flush(self) -> None:
         """Writes what waits, in one transaction. Raises `sqlite3.Error`; nothing is lost then."""
@@ -147,8 +148,8 @@ class EventBuffer:
                     continue
                 if attempt == 0:
                     self._log.warning("events wait for the brain", error=str(error), buffered=self.stored)
-                await asyncio.sleep(EVENTS.delay(attempt))
                 attempt += 1
+                await asyncio.sleep(backoff_sec(attempt, _LONGEST_PAUSE_SEC))
 
     async def _wait_for_work(self) -> None:
         """New events, or the end of the shortest hold."""
@@ -202,7 +203,7 @@ class EventBuffer:
             self._held.pop(account_id, None)
         for account_id in stuck:
             attempt = self._held[account_id][0] + 1 if account_id in self._held else 0
-            self._held[account_id] = (attempt, time.monotonic() + EVENTS.delay(attempt))
+            self._held[account_id] = (attempt, time.monotonic() + backoff_sec(attempt + 1, _LONGEST_PAUSE_SEC))
 
     async def _split(self, batch: list[_Row], error: BrainError) -> None:
         """The brain cannot read the batch: find the event at fault by halves, and let go of it."""

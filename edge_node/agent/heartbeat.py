@@ -10,9 +10,10 @@ from typing import Final, TypeVar
 from pydantic import ValidationError
 
 from edge_node.agent.brain import Brain, BrainError, Failure
-from edge_node.agent.clock import Clock
+from edge_node.agent.clock import Clock, backoff_sec
 from edge_node.agent.config import Config
 from edge_node.agent.decisions import Decisions
+from edge_node.agent.deliveries import Deliveries
 from edge_node.agent.events import EventBuffer
 from edge_node.agent.live import Live
 from edge_node.agent.load import Processors, RtpEngine
@@ -20,10 +21,11 @@ from edge_node.agent.log import Log
 from edge_node.agent.metrics import Metrics
 from edge_node.agent.rebuild import Rebuilder
 from edge_node.agent.reports import Reports
-from edge_node.agent.retry import HELLO
 from tandem.contracts.fleet import BootIds, HeartbeatReply, HeartbeatRequest, HelloReply, HelloRequest, Load
 
 _TIMEOUT_SEC: Final = 3.0
+# A node that has not said hello takes no calls.
+_LONGEST_PAUSE_SEC: Final = 2.0
 R = TypeVar("R", bound=HeartbeatReply)
 
 
@@ -49,6 +51,7 @@ class Heartbeat:
         reports: Reports,
         buffer: EventBuffer,
         decisions: Decisions,
+        deliveries: Deliveries,
         clock: Clock,
         metrics: Metrics,
         log: Log,
@@ -60,6 +63,7 @@ class Heartbeat:
         self._reports = reports
         self._buffer = buffer
         self._decisions = decisions
+        self._deliveries = deliveries
         self._clock = clock
         self._metrics = metrics
         self._log = log
@@ -121,6 +125,7 @@ class Heartbeat:
             digests=state.digests,
             version=self._config.version,
             command_url=self._config.command_address,
+            sip_address=self._config.sip_address,
         )
         try:
             reply = await self._post("/fleet/hello", request, HelloReply)
@@ -129,6 +134,7 @@ class Heartbeat:
             raise
         self._said_boot_ids = boot_ids
         self._metrics.heartbeats.labels("hello").inc()
+        self._deliveries.tell(reply.desired.fleet)
         self._log.info("hello said", drain=reply.desired.drain, send=len(reply.send))
         self._heard(reply, drain=reply.desired.drain or reply.status == "draining")
         self._decisions.ready.set()
@@ -161,13 +167,15 @@ class Heartbeat:
         if drain != self._decisions.draining:
             self._log.info("drain flag", drain=drain)
         self._decisions.draining = drain
+        if reply.fleet is not None:
+            self._deliveries.tell(reply.fleet)
         for account_id in reply.send:
             if not self._buffer.has_snapshot(account_id):
                 self._reports.snapshot(account_id)
 
     async def _pause(self, started: float, failures: int) -> None:
         interval = self._config.heartbeat_interval
-        pause = HELLO.delay(failures - 1) if failures and self._hello_due else interval
+        pause = backoff_sec(failures, _LONGEST_PAUSE_SEC) if failures and self._hello_due else interval
         try:
             async with asyncio.timeout(max(0.0, started + pause - time.monotonic())):
                 await self._wake.wait()

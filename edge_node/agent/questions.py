@@ -61,6 +61,11 @@ def route_request(question: Question, node: str) -> RouteRequest:
         "credentials": credentials(question),
         "pai": question.pai or None,
         "privacy": question.privacy or None,
+        "headers": {
+            name: value
+            for name, value in (("p-called-party-id", question.called_party), ("diversion", question.diversion))
+            if value
+        },
     }
     return _validated(lambda: RouteRequest(**fields))
 

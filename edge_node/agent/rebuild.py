@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from edge_node.agent.clock import Clock
+from edge_node.agent.clock import Clock, backoff_sec
 from edge_node.agent.kamailio import Kamailio, KamailioError
 from edge_node.agent.live import SETTLE_SEC, Live
 from edge_node.agent.log import Log
-from edge_node.agent.retry import RECONNECT
 
 
 class Rebuilder:
@@ -57,8 +56,8 @@ class Rebuilder:
             except KamailioError as error:
                 if attempt == 0:
                     self._log.warning("live view not rebuilt", error=str(error))
-                pause = RECONNECT.delay(attempt)
                 attempt += 1
+                pause = backoff_sec(attempt, 1.0)
             try:
                 async with asyncio.timeout(pause):
                     await self._due.wait()

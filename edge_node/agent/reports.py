@@ -145,6 +145,7 @@ class Reports:
                 "seq": seam.number(values.get("seq", "")) or 0,
                 "state": values["state"],
                 "cause": values.get("cause") or None,
+                "target": values.get("target") or None,
                 "hung_up_by": values.get("by") or None,
                 "stats": _stats(values),
             }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge_node.agent.staggered import Plan
 from tandem.contracts.route import Directive, MediaProfile
 
 
@@ -12,13 +13,15 @@ def flags(media: MediaProfile) -> str:
     return f"replace-origin replace-session-connection {media.profile} ICE={media.ice}"
 
 
-def document(raw: dict[str, Any], directive: Directive) -> dict[str, Any]:
+def document(raw: dict[str, Any], directive: Directive, plan: Plan | None) -> dict[str, Any]:
     """The document for rtjson with each route's flags beside it; unknown keys of the brain's are passed on.
 
-    `raw` is what `directive` was read from.
+    `raw` is what `directive` was read from. With a `plan` the later routes stand behind the others, in its order.
     """
-    routes = [
-        {**route, "flags": flags(typed.rtpengine)}
-        for route, typed in zip(raw.get("routes", []), directive.routes, strict=True)
-    ]
-    return {**raw, "routes": routes}
+    routes = list(raw.get("routes", []))
+    if plan is not None:
+        later = sorted(raw.get("later") or [], key=lambda batch: int(batch["after_ms"]))
+        routes += [route for batch in later for route in batch["routes"]]
+    typed = directive.routes if plan is None else plan.routes
+    flagged = [{**route, "flags": flags(one.rtpengine)} for route, one in zip(routes, typed, strict=True)]
+    return {**{name: value for name, value in raw.items() if name != "later"}, "routes": flagged}

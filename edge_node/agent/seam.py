@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 MAX_TEXT: Final = 8192
+Kind = Literal["auth", "route", "deliver"]
+_KINDS: Final[dict[str, Kind]] = {"auth": "auth", "route": "route", "deliver": "deliver"}
 _TM: Final = re.compile(r"[0-9]{1,10}:[0-9]{1,10}")
 
 
@@ -24,7 +26,7 @@ class MalformedError(ValueError):
 class Question:
     """A suspended transaction that waits for a decision. Absent values are empty strings."""
 
-    ask: Literal["auth", "route"]
+    ask: Kind
     tm: str
     method: str
     ruri: str
@@ -43,8 +45,13 @@ class Question:
     path: str = ""
     pai: str = ""
     privacy: str = ""
+    called_party: str = ""
+    diversion: str = ""
     our_call_id: str = ""
     outcome: str = ""
+    # Of a further step: the numbers of the routes that had a branch, each with a comma.
+    joined: str = ""
+    deliver: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +124,14 @@ def _unbase64(name: str, text: str) -> str:
 
 
 def _question(texts: dict[str, str]) -> Question:
-    ask = texts.get("ask")
-    if ask not in ("auth", "route"):
+    ask = _KINDS.get(texts.get("ask", ""))
+    if ask is None:
         raise MalformedError("unknown question")
     tm = texts.get("tm", "")
     if not _TM.fullmatch(tm):
         raise MalformedError("no transaction")
     return Question(
-        ask="auth" if ask == "auth" else "route",
+        ask=ask,
         tm=tm,
         method=texts.get("method", ""),
         ruri=texts.get("ruri", ""),
@@ -143,8 +150,12 @@ def _question(texts: dict[str, str]) -> Question:
         path=texts.get("path", ""),
         pai=texts.get("pai", ""),
         privacy=texts.get("privacy", ""),
+        called_party=texts.get("called", ""),
+        diversion=texts.get("diversion", ""),
         our_call_id=texts.get("callid_ours", ""),
         outcome=texts.get("outcome", ""),
+        joined=texts.get("joined", ""),
+        deliver=texts.get("deliver", ""),
     )
 
 
@@ -186,10 +197,32 @@ def relay(tm: str, account: str, user: str) -> bytes:
     return _encode({"tm": tm, "do": "relay", "account": account, "user": user})
 
 
-def route(tm: str, call: str, account: str, max_sec: int, flags: str, rtjson: dict[str, Any]) -> bytes:
-    return _encode(
-        {"tm": tm, "do": "route", "call": call, "account": account, "max": max_sec, "flags": flags, "rtjson": rtjson}
-    )
+def route(
+    tm: str, call: str, account: str, max_sec: int, flags: str, rtjson: dict[str, Any], more: dict[str, Any]
+) -> bytes:
+    """`more` are members beside these (those of `staggered.Plan`)."""
+    fixed = {"tm": tm, "do": "route", "call": call, "account": account, "max": max_sec, "flags": flags}
+    return _encode({**fixed, **more, "rtjson": rtjson})
+
+
+def add(tm: str, route: int, uri: str, hop: str) -> bytes:
+    """A branch for the ringing transaction; `hop` is another node's address or empty. Numbers go as text."""
+    return _encode({"tm": tm, "do": "add", "route": str(route), "uri": uri, "hop": hop})
+
+
+def over(tm: str, route: int) -> bytes:
+    """The branches of this route ring no longer."""
+    return _encode({"tm": tm, "do": "over", "route": str(route)})
+
+
+def ring(tm: str, first: int, until: int) -> bytes:
+    """The answer to a question that was held: routes `first` up to, not including, `until`."""
+    return _encode({"tm": tm, "do": "ring", "from": first, "until": until})
+
+
+def deliver(tm: str, flags: str = "") -> bytes:
+    """Another node's call may ring here; with rtpengine's `flags` this node's relay joins."""
+    return _encode({"tm": tm, "do": "deliver", "flags": flags})
 
 
 def acknowledge(event_id: str) -> bytes:

@@ -169,6 +169,9 @@ def question(tm: str, ask: str = "auth", **changes: str | int) -> Json:
         "path": "",
         "pai": "",
         "privacy": "",
+        "called": "",
+        "diversion": "",
+        "deliver": "",
     }
     plain: Json = {"ask": ask, "tm": tm, "method": "REGISTER" if ask == "auth" else "INVITE", "cseq": "1"}
     plain |= {"src": "127.0.0.1", "sport": 5555, "proto": "udp", "expires": "3600"}
@@ -191,6 +194,7 @@ class FakeKamailio:
     dialogs: list[Json] = field(default_factory=list)
     contacts: list[tuple[str, str, int]] = field(default_factory=list)
     acked: list[str] = field(default_factory=list)
+    orders: list[tuple[str, str, str]] = field(default_factory=list)
     answers: dict[str, list[Json]] = field(default_factory=dict)
     unacknowledged: dict[str, Json] = field(default_factory=dict)
     rpc_calls: list[tuple[str, list[Any]]] = field(default_factory=list)
@@ -247,7 +251,7 @@ class FakeKamailio:
 
     def report(self, event_id: str, kind: str, **values: str | int) -> None:
         """`values` are plain; those that a stranger chose get their base64 here."""
-        strangers = {"callid", "ftag", "fromu", "contact", "ua", "path"}
+        strangers = {"callid", "ftag", "fromu", "contact", "ua", "path", "target"}
         message: Json = {"ev": event_id, "kind": kind}
         for name, value in values.items():
             message |= {f"{name}64": b64(str(value))} if name in strangers else {name: value}
@@ -283,9 +287,11 @@ class FakeKamailio:
                 self._writer = None
 
     def _take(self, message: Json) -> None:
-        if message.get("ack") == f"{self.boot}.boot":
+        if message.get("ack") in (f"{self.boot}.boot", "held"):
             return
-        if "ack" in message:
+        if message.get("do") in ("add", "over"):
+            self.orders.append((message["do"], message["tm"], message["route"]))
+        elif "ack" in message:
             self.acked.append(message["ack"])
             self.unacknowledged.pop(message["ack"], None)
         else:
