@@ -89,11 +89,6 @@ def peer_user(user: str, country: str) -> str:
     return clean(user) or UNKNOWN
 
 
-def outside_number(wanted: Iterable[str | None], owned: Iterable[bool]) -> str | None:
-    """The first number that is there and may be shown: one that the account owns or has verified."""
-    return next((number for number, own in zip(wanted, owned, strict=True) if number and own), None)
-
-
 @dataclass(frozen=True, slots=True)
 class Diversion:
     """`user` sent the call on, for `reason` (RFC 5806's words)."""

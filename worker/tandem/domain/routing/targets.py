@@ -30,15 +30,14 @@ from tandem.domain.target import Target
 def resolve(context: Context, plan: Plan, target: Target) -> Decision:
     """Follows `target`, and what it leads to, to a decision. Each time that a call is sent on is a hop; after 8 of
     them it is in a loop, so this ends."""
-    while True:
+    while not plan.in_loop:
         plan = plan.towards(target)
         step = _step(context, plan, target)
         if not isinstance(step, Onward):
             return step
         plan, target = step.plan, step.target
-        if plan.in_loop:
-            context.note("loop", hops=plan.hops)
-            return LOOP
+    context.note("loop", hops=plan.hops)
+    return LOOP
 
 
 def _step(context: Context, plan: Plan, target: Target) -> Decision | Onward:
