@@ -35,7 +35,7 @@ def _front(env: Any) -> Gateway:
 def _people(env: Any) -> Front:
     global _api
     if _api is None:
-        _api = make_front(make_env(env))
+        _api = make_front(make_env(env), _front(env).forget_trunks)
     return _api
 
 

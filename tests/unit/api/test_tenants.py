@@ -186,3 +186,18 @@ async def test_a_number_belongs_to_one_account(world: World) -> None:
     await world.globex.make("numbers", e164="+442071838750")
     error = await world.acme.refused((409, "conflict"), "POST", "/v1/numbers", {"e164": "+44 20 7183 8750"})
     assert error["field"] == "e164"
+
+
+async def test_explain_says_where_a_call_would_go(world: World) -> None:
+    user = await world.acme.make("users", username="anna")
+    await world.acme.make("extensions", digits="1001", dest_kind="user", dest_id=user["id"])
+    await world.acme.make("users", username="bob", dnd=True)
+    status, reply = await world.acme.ask("POST", "/v1/explain", {"from": "bob", "to": "1001"})
+    assert (status, reply["ok"]) == (200, True), reply
+    assert reply["directive"]["action"] == "reject"
+    assert any(step["step"] == "extension" for step in reply["steps"]), reply["steps"]
+    asked = {"from": "bob", "to": "1001", "account_id": world.ids["acme"], "at": 0}
+    assert (await world.operator.ask("POST", "/v1/explain", asked))[0] == 200
+    error = await world.acme.refused((400, "invalid_request"), "POST", "/v1/explain", {"from": "bob"})
+    assert error["field"] == "to"
+    await world.acme.refused((404, "not_found"), "POST", "/v1/explain", {"from": "nobody", "to": "9"})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tandem.api.front import make_front
 from tests.unit.api.support import Api, Fields, World, populate
 
 
@@ -258,3 +259,22 @@ async def test_a_change_above_reaches_the_accounts_below(world: World) -> None:
     presence = world.operator.brain.presence.contexts[world.ids["client"]].connection
     statement = "SELECT status FROM account WHERE id = ?"
     assert presence.execute(statement, (world.ids["reseller"],)).fetchone()[0] == "suspended"
+
+
+async def test_a_new_trunk_is_known_at_once(acme: Api) -> None:
+    """Whose address is whose is remembered by the Worker; a change makes it ask again."""
+    forgotten: list[bool] = []
+    front = make_front(acme.brain.env, lambda: forgotten.append(True))
+    await Api(acme.brain, acme.key, front).make("trunks", name="t")
+    assert forgotten == [True]
+
+
+async def test_a_write_stands_though_nobody_can_be_told(acme: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*arguments: object) -> str:
+        raise ConnectionError("the object cannot be reached")
+
+    monkeypatch.setattr(acme.brain.env.presence, "call", away)
+    user = await acme.make("users", username="u")
+    assert acme.brain.queue.texts == [user["account_id"]]
+    monkeypatch.setattr(acme.brain.queue, "put_all", away)
+    await acme.make("users", username="v")

@@ -68,4 +68,8 @@ async def explain(work: Work, asked: ExplainRequest) -> Response:
     await work.account(account_id)
     text = asked.model_dump_json(by_alias=True, exclude_none=True, exclude={"account_id"})
     status, said = open_envelope(await work.env.presence.call(account_id, "explain", account_id, text))
-    return reply(status, {"ok": status == 200, **json.loads(said)})
+    content = json.loads(said)
+    if status != 200:
+        error = content["error"]
+        raise TandemError(error["code"], error["message"], error.get("field"))
+    return reply(200, {"ok": True, **content})

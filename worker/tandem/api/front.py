@@ -80,8 +80,9 @@ class Front:
         return lambda: self.services.note(principal)
 
 
-def make_front(env: Env) -> Front:
-    return Front(Services(env))
+def make_front(env: Env, forget_trunks: Callable[[], None] = lambda: None) -> Front:
+    """`forget_trunks`: makes this isolate ask D1 anew whose address is whose."""
+    return Front(Services(env, forget_trunks=forget_trunks))
 
 
 def _body(request: Request) -> bytes:

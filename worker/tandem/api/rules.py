@@ -8,6 +8,8 @@ from typing import Any, Final
 from tandem.api import rules_sip, rules_tenancy
 from tandem.api.drafts import Finish
 from tandem.api.work import Work
+from tandem.runtime.log import log
+from tandem.store import pokes
 from tandem.store.config import SQL
 from tandem.store.config_tables import Table
 
@@ -27,13 +29,24 @@ _NOT_REPLICATED: Final = ("keys", "console-users", "nodes", "carrier-rates", "ou
 
 
 async def poke(work: Work, table: Table, item: Mapping[str, Any]) -> None:
-    """Tells whoever has the item in its replica: its account, all below an account, or all for the platform's."""
+    """Tells whoever has the item in its replica: its account, all below an account, or all for the platform's.
+
+    The write is done, so nothing here fails the request: an object that did not hear of it looks again within 30 s.
+    """
+    try:
+        if table.name == "sip_trunk":
+            work.forget_trunks()
+        await pokes.poke(work.env, await _concerned(work, table, item))
+    except Exception as error:
+        log("warning", "poke_failed", error=f"{type(error).__name__}: {error}"[:300])
+
+
+async def _concerned(work: Work, table: Table, item: Mapping[str, Any]) -> list[str]:
     name = table.object.name
     if name in _NOT_REPLICATED:
-        return
+        return []
     if name == "accounts":
-        await work.poke(await work.below(item["id"]) or [item["id"]])
-    elif name == "carriers":
-        await work.poke(str(row["id"]) for row in (await work.rows((SQL["all_accounts"], ())))[0])
-    else:
-        await work.poke([item["account_id"]])
+        return await pokes.below(work.env.control, item["id"])
+    if name == "carriers":
+        return [str(row["id"]) for row in (await work.rows((SQL["all_accounts"], ())))[0]]
+    return [str(item["account_id"])]

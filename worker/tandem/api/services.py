@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Final
 
 from fastapi import Request
@@ -20,8 +21,15 @@ SOURCE: Final = "cf-connecting-ip"
 class Services:
     """One per isolate."""
 
-    def __init__(self, env: Env, requests: Buckets | None = None, logins: Buckets | None = None) -> None:
+    def __init__(
+        self,
+        env: Env,
+        requests: Buckets | None = None,
+        logins: Buckets | None = None,
+        forget_trunks: Callable[[], None] = lambda: None,
+    ) -> None:
         self.env = env
+        self._forget_trunks = forget_trunks
         self.signing_key = derive_key(env.master_key, "console")
         self._requests = requests or Buckets(REQUESTS)
         self._logins = logins or Buckets(LOGINS)
@@ -39,7 +47,14 @@ class Services:
         body: bytes = await request.body()
         target = f"{request.method} {request.url.path}?{request.url.query}"
         return Work(
-            self.env, principal, request.state.request_id, target, body.decode(), idempotency_key, if_match, now
+            self.env,
+            principal,
+            target,
+            body.decode(),
+            idempotency_key,
+            if_match,
+            self._forget_trunks,
+            now,
         )
 
     def count_login(self, request: Request, email: str) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import Response
 
 from tandem.api.access import Principal
-from tandem.api.pokes import poke
 from tandem.contracts.errors import TandemError
 from tandem.contracts.ids import Prefix, new_id
 from tandem.runtime import Env, Row, Statement, now_ms, random_bytes
@@ -25,16 +24,16 @@ SECRETS: Final = ("password", "key", "credential")
 
 @dataclass(slots=True)
 class Work:
-    """`afterwards` is done once the reply is on its way."""
+    """`forget_trunks` makes this isolate ask D1 anew whose address is whose."""
 
     env: Env
     principal: Principal
-    request_id: str
     target: str
     body: str
     idempotency_key: str
     if_match: str
-    now: int = field(default_factory=now_ms)
+    forget_trunks: Callable[[], None]
+    now: int
 
     def new_id(self, prefix: Prefix) -> str:
         return new_id(prefix, now_ms(), random_bytes(10))
@@ -63,14 +62,6 @@ class Work:
         except TandemError as error:
             error.lines = None
             raise
-
-    async def poke(self, account_ids: Iterable[str]) -> None:
-        """Tells the objects of these accounts that their configuration changed."""
-        await poke(self.env, list(account_ids))
-
-    async def below(self, account_id: str) -> list[str]:
-        """The account and all below it."""
-        return [str(row["account_id"]) for row in (await self.rows((SQL["below"], (account_id,))))[0]]
 
     def audit(self, table: Table, action: str, changes: Sequence[Change]) -> list[Statement]:
         """The entries of the audit log; items never have secrets."""

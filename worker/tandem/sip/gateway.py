@@ -25,6 +25,7 @@ class Gateway:
         control = Control(env.control)
         nodes, operators = NodeRequests(env, control), OperatorRequests(env, control)
         self.poke_again = operators.poke_again
+        self.forget_trunks = control.forget_trunks
         self._posts: dict[str, Handler] = {
             "/route": nodes.route,
             "/auth": nodes.auth,

@@ -45,9 +45,6 @@ SELECT a.id, a.country, a.is_reseller, (
 ) AS domain
 FROM account AS a WHERE a.id = ? AND {where};
 
--- name: below
-SELECT account_id FROM account_tree WHERE ancestor_id = ?;
-
 -- name: all_accounts
 SELECT id FROM account;
 
