@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import io
 
-from tests.simulation.lanes import Books
-from tests.simulation.world import EXTENSIONS, NODES, World
+from tests.simulation import checks
+from tests.simulation.books import Books
+from tests.simulation.state import EXTENSIONS, NODES
+from tests.simulation.world import World
 from tests.support import seeds
 
 FULL_CHECK_EVERY = 1_000
@@ -19,7 +21,7 @@ def tenants() -> list[seeds.Tenant]:
 
 def run_books(seed: int, events: int) -> str:
     both = tenants()
-    world = World(Books(both, NODES), both, seed)
+    world = World(Books(both, NODES, seed), both, seed)
     with contextlib.redirect_stdout(io.StringIO()):
         return asyncio.run(run(world, events, FULL_CHECK_EVERY))
 
@@ -31,15 +33,16 @@ async def run(world: World, events: int, check_every: int) -> str:
         await world.begin()
         for number in range(1, events + 1):
             await world.step()
-            world.check_touched()
+            checks.touched(world.state)
             if number % check_every == 0:
-                world.check_all()
+                checks.everything(world.state)
         await world.end()
-        world.check_all()
-        world.check_end()
+        checks.everything(world.state)
+        checks.at_the_end(world.state)
     except BaseException as error:
-        error.args = (f"TANDEM_SEED={world.seed}, event {number} of {events}: {error}",)
+        error.args = (f"TANDEM_SEED={world.state.seed}, event {number} of {events}: {error}",)
         raise
+    state = world.state
     return (
-        f"seed {world.seed}: {events} events, {len(world.calls)} calls, {len(world.rejected)} refused; {world.counts}"
+        f"seed {state.seed}: {events} events, {len(state.calls)} calls, {len(state.rejected)} refused; {state.counts}"
     )

@@ -127,9 +127,11 @@ def _decide(book: Book, call: Call, ring: list[str], now: int) -> Answer:
     call = replace(call, ringing=tuple(people), limit_warnings=result.warnings)
     asks = asks_of(ancestors, call.call_id, wants)
     routes = [
-        Route(uri=f"sip:{device_id}@d.test", fr_timer=5_000, fr_inv_timer=25_000)
+        Route(uri=f"sip:{device_id}@{realm}", fr_timer=5_000, fr_inv_timer=25_000)
         for user_id in people
-        for device_id in book.sql.json("SELECT json_group_array(id) AS j FROM sip_device WHERE user_id = ?", user_id)
+        for device_id, realm in book.sql.json(
+            "SELECT json_group_array(json_array(id, realm)) AS j FROM sip_device WHERE user_id = ?", user_id
+        )
     ]
     directive = Directive(action="proxy", account_id=book.account_id, call_id=call.call_id, routes=routes)
     text = RouteReply(rtjson=directive).wire()

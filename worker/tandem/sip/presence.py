@@ -56,7 +56,8 @@ def _dialog(book: Book, event: DialogEvent, now: int) -> None:
 def _answered_by(book: Book, call: Call, target: str | None) -> Call:
     """Of all who rang, only the one whose device answered stays; who that was is known when only one rang."""
     if len(call.ringing) <= 1:
-        return call
+        known = not call.ringing or call.callee_user_id == call.ringing[0]
+        return call if known else answered_by(call, call.ringing[0])
     user_id = None if target is None else book.limits.user_of_device(parse_uri(target).user)
     if user_id is None:
         return call
