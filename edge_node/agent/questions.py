@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -58,6 +59,8 @@ def route_request(question: Question, node: str) -> RouteRequest:
         "to": callee.user,
         "to_domain": callee.host or None,
         "ruri": question.ruri,
+        # A retry carries the same id: the brain tells it from the next question with the same outcome.
+        "question_id": secrets.token_hex(8) if question.our_call_id else None,
         "credentials": credentials(question),
         "pai": question.pai or None,
         "privacy": question.privacy or None,
