@@ -1,12 +1,16 @@
-"""A thousand calls at 20 a second: none fails, and nothing of them stays behind."""
+"""Calls at a steady rate: none fails, nothing of them stays behind, and the configuration may change meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from cli.client import Client
+from cli.settings import Access
 from edge_node.agent.kamailio import Kamailio, Rpc
 from edge_node.local.waiting import wait_until
 from tests.e2e.installation import Installation
@@ -17,6 +21,8 @@ from tests.edge.sipp import Account
 CALLS = 1000
 RATE = 20.0
 SETTLE_SECONDS = 15.0
+LIVE_SECONDS = 2.0
+CHANGES = 8
 
 
 @pytest.mark.timeout(240)
@@ -31,6 +37,43 @@ def test_a_thousand_calls_leave_nothing_behind(tandem: Installation) -> None:
         tandem.wait_live(0, SETTLE_SECONDS, account)
     wait_until(lambda: _dialogs(tandem) == 0, SETTLE_SECONDS, "Kamailio to forget every dialog")
     wait_until(lambda: _relayed(tandem) == 0, SETTLE_SECONDS, "rtpengine to forget every call")
+
+
+def test_changes_are_live_within_two_seconds_while_calls_run(tandem: Installation) -> None:
+    """Ten calls a second go on unharmed while an operator makes extensions, and takes them away again."""
+    account = tandem.account(0)
+    user = tandem.user("1001")["id"]
+    edge = (LOOPBACK, tandem.settings.sip_port)
+    placed = load.place(edge, [_account(tandem, "1001", 0)], [_account(tandem, "1002", 0)], calls=100, rate=10.0)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        Client(Access(f"http://{LOOPBACK}:{tandem.settings.brain_port}", account["api_key"], None)) as client,
+    ):
+        calls = pool.submit(asyncio.run, placed)
+        lags = []
+        for number in range(CHANGES):
+            digits = f"88{number:02d}"
+            made = client.post("/v1/extensions", {"digits": digits, "dest_kind": "user", "dest_id": user})["item"]
+            lags.append(_until_code(client, digits, rejected=False))
+            client.delete(f"/v1/extensions/{made['id']}")
+            lags.append(_until_code(client, digits, rejected=True))
+        report = calls.result()
+    print(report, f"changes live after at most {max(lags):.2f} s")
+    assert not report.failures, report.failures[:10]
+    assert max(lags) < LIVE_SECONDS
+    tandem.wait_live(0, SETTLE_SECONDS)
+
+
+def _until_code(client: Client, digits: str, *, rejected: bool) -> float:
+    """Seconds until a call to the digits is refused with 404, or not any more."""
+    start = time.monotonic()
+
+    def changed() -> bool:
+        directive = client.post("/v1/explain", {"from": "1002", "to": digits})["directive"]
+        return (directive.get("code") == 404) is rejected
+
+    wait_until(changed, 10, f"the change of extension {digits}")
+    return time.monotonic() - start
 
 
 def _account(tandem: Installation, extension: str, account: int) -> Account:
