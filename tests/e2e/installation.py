@@ -159,6 +159,20 @@ class Installation:
 
         wait_until(saved, 10, f"the row of table {table}")
 
+    @contextlib.contextmanager
+    def second_node(self) -> Iterator[Settings]:
+        """Node 2 on ports of its own, as `TANDEM_NODE=2 make up` adds it; taken away again afterwards."""
+        settings = _settings(self.settings.state, brain_url=self.settings.brain_url, node=2)
+        render.render(settings, QUICK)
+        supervisor = Supervisor(settings)
+        supervisor.start(programs(settings))
+        try:
+            for name, check in probe.checks(settings).items():
+                wait_until(lambda check=check: check() is not None, 60, f"{name} of node 2")  # type: ignore[misc]
+            yield settings
+        finally:
+            supervisor.stop()
+
     def pid(self, part: str) -> int:
         return self.supervisor.states()[part].pid
 
@@ -198,15 +212,15 @@ class Installation:
             return found
 
 
-def _settings(state: Path, known: Settings | None = None, brain_url: str = "") -> Settings:
+def _settings(state: Path, known: Settings | None = None, brain_url: str = "", node: int = 1) -> Settings:
     """Settings with ports that are free now; the same ones again when `known` is given."""
     names = [name for name in PORTS if not name.startswith("TANDEM_RTP")]
     environment = {name: str(_free_port()) for name in names}
     if known is not None:
         environment = {name: str(getattr(known, name.removeprefix("TANDEM_").lower())) for name in names}
-    base = 41_000 + os.getpid() % 8 * RTP_PORTS
+    base = 41_000 + (os.getpid() + node - 1) % 8 * RTP_PORTS
     environment |= {"TANDEM_RTP_MIN": str(base), "TANDEM_RTP_MAX": str(base + RTP_PORTS - 1)}
-    return load({**environment, "TANDEM_STATE": str(state), "TANDEM_BRAIN_URL": brain_url})
+    return load({**environment, "TANDEM_STATE": str(state), "TANDEM_BRAIN_URL": brain_url, "TANDEM_NODE": str(node)})
 
 
 def _free_port() -> int:

@@ -56,11 +56,15 @@ class Phones:
         log = self.folder / f"{user}@{domain}-{len(self._tones)}.log"
         phone = Phone(user, password, domain, self.registrar, transport=transport, port=port, log=log)
         self._stack.enter_context(phone)
-        self._tones[phone] = TONES[len(self._tones) % len(TONES)]
-        phone.play_tone(self._tones[phone])
+        self.adopt(phone)
         if registered:
             phone.register()
         return phone
+
+    def adopt(self, phone: Phone) -> None:
+        """A phone of another edge node takes part: it gets a tone of these."""
+        self._tones[phone] = TONES[len(self._tones) % len(TONES)]
+        phone.play_tone(self._tones[phone])
 
     def unregister(self) -> None:
         """Take every phone that lives off the edge, so that the next test's calls find only its own."""
