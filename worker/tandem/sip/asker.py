@@ -72,12 +72,14 @@ def by_address(context: Context, request: RouteRequest) -> Outside:
 
 
 def arrival_of(request: RouteRequest) -> Arrival:
+    """A node says user part and domain of From apart."""
+    caller = request.from_ if "@" in request.from_ else f"sip:{request.from_}@{request.from_domain}"
     return Arrival(
         request.source_ip,
         request.source_port,
         request.ruri,
         request.to,
-        request.from_,
+        caller,
         request.pai,
         request.privacy,
         request.headers,
