@@ -15,7 +15,7 @@ from tandem.contracts.v1.objects import OBJECTS
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--url", help="The brain's address (TANDEM_URL).")
 @click.option("--key", help="An API key or a login's token (TANDEM_API_KEY).")
-@click.option("--account", help="Act for this account: for resellers and operators (TANDEM_ACCOUNT).")
+@click.option("--account", help="Act for this account (id or name): for resellers and operators (TANDEM_ACCOUNT).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.pass_context
 def tandem(context: click.Context, url: str | None, key: str | None, account: str | None, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 import httpx
 
-from cli.errors import UnreachableError, refusal
+from cli.errors import CliError, UnreachableError, refusal
 from cli.settings import Access
 from tandem.contracts.retry import backoff_ms
 
@@ -54,6 +54,15 @@ class Client:
             cursor = reply.get("next_cursor") or ""
             if not cursor:
                 return
+
+    def named(self, path: str, singular: str, field: str, value: str) -> str:
+        """The id of the one object whose `field` has this value."""
+        found = list(self.pages(path, {field: value}, 2))
+        if not found:
+            raise CliError(f"There is no {singular} with {field} {value}.")
+        if len(found) > 1:
+            raise CliError(f"More than one {singular} has {field} {value}: narrow it with --account, or give the id.")
+        return str(found[0]["id"])
 
     def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """For the account that this client acts for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -12,6 +12,7 @@ import httpx
 from cli import output
 from cli.client import Client
 from cli.settings import Access, access
+from tandem.contracts.ids import is_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,12 @@ class Context:
         return access(self.url, self.key, self.account)
 
     def client(self) -> Client:
-        return Client(self.access(), self.transport)
+        """A client for the account that --account names, by its id or by its name."""
+        found = self.access()
+        if found.account is not None and not is_id("acc", found.account):
+            with Client(replace(found, account=None), self.transport) as client:
+                found = replace(found, account=client.named("/v1/accounts", "account", "name", found.account))
+        return Client(found, self.transport)
 
     def show_list(self, columns: Sequence[str], items: Iterable[dict[str, Any]]) -> None:
         if self.as_json:

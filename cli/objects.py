@@ -36,12 +36,7 @@ def resolve(client: Client, one: Object, named: str) -> str:
         return named
     if one.key is None:
         raise CliError(f"{named} is not the id of a {one.singular} ({one.prefix}_…).")
-    found = list(client.pages(one.path, {one.key: named}, 2))
-    if not found:
-        raise CliError(f"There is no {one.singular} with {one.key} {named}.")
-    if len(found) > 1:
-        raise CliError(f"More than one {one.singular} has {one.key} {named}: narrow it with --account, or give the id.")
-    return str(found[0]["id"])
+    return client.named(one.path, one.singular, one.key, named)
 
 
 def _list(one: Object) -> click.Command:

@@ -120,12 +120,30 @@ def test_an_operator_acts_for_an_account(operator: Terminal, tenant: Terminal) -
     assert [one["username"] for one in acting("users", "list")] == ["1001"]
     acting("users", "create", "--username", "1009")
     assert len(tenant("users", "list")) == 2
+    by_name = Terminal(operator.transport, seeds.OPERATOR_KEY, "--account", "Example")
+    assert by_name("users", "list") == acting("users", "list")
+    assert by_name("explain", "--from", "1001", "--to", "4711")["directive"]["code"] == 404
+    told = by_name.run("explain", "--from", "1001", "--to", "4711", "--at", "2026-03-29T01:30:00+01:00")
+    assert told.stdout.splitlines()[-1] == "  => reject 404 Not Found"
+    assert (
+        "no account with name Nobody"
+        in Terminal(operator.transport, seeds.OPERATOR_KEY, "--account", "Nobody").run("users", "list").stderr
+    )
 
 
 def test_a_login_is_remembered(operator: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     made = operator.run(
-        "console-users", "create", "--email", "op@example.test", "--role", "owner", "--password", "correct horse"
+        "console-users",
+        "create",
+        "--email",
+        "op@example.test",
+        "--role",
+        "owner",
+        "--scopes",
+        "*",
+        "--password",
+        "correct horse",
     )
     assert made.exit_code == 0, made.output
     done = operator.run("login", "--email", "op@example.test", typed="correct horse\n")
@@ -151,7 +169,16 @@ def test_a_broken_connection_is_tried_again_and_then_said(tenant: Terminal, monk
 
 def test_a_password_on_the_command_line_is_not_needed(operator: Terminal) -> None:
     operator.run(
-        "console-users", "create", "--email", "a@example.test", "--role", "admin", "--password", "first password"
+        "console-users",
+        "create",
+        "--email",
+        "a@example.test",
+        "--role",
+        "admin",
+        "--scopes",
+        "*",
+        "--password",
+        "first password",
     )
     done = operator.run("console-users", "password", "a@example.test", typed="second password\n")
     assert done.exit_code == 0, done.output
