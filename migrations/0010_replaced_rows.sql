@@ -34,6 +34,13 @@ CREATE TRIGGER account_keeps_parent BEFORE INSERT ON account
 WHEN EXISTS (SELECT 1 FROM account WHERE id = NEW.id AND parent_id IS NOT NEW.parent_id) BEGIN
   SELECT RAISE(ABORT, 'an account stays below the parent it was made under');
 END;
+CREATE TRIGGER account_replaced AFTER INSERT ON account BEGIN
+  INSERT INTO config_change (account_id, table_name, row_id, version)
+  SELECT below.account_id, 'account', NEW.id,
+    1 + COALESCE((SELECT MAX(version) FROM config_change AS c WHERE c.account_id = below.account_id), 0)
+  FROM account_tree AS below WHERE below.ancestor_id = NEW.id AND below.account_id <> NEW.id
+  ON CONFLICT (account_id, table_name, row_id) DO UPDATE SET version = excluded.version;
+END;
 CREATE TRIGGER sip_domain_keeps_account BEFORE INSERT ON sip_domain
 WHEN EXISTS (SELECT 1 FROM sip_domain WHERE id = NEW.id AND account_id IS NOT NEW.account_id) BEGIN
   SELECT RAISE(ABORT, 'a row keeps its id and its account');

@@ -16,8 +16,9 @@ from tandem.runtime.cpython import SqliteDatabase, SqliteSql
 from tandem.sip.book import Book
 from tandem.store import records
 from tandem.store.calls import Known
+from tandem.store.pokes import below, poke
 from tandem.store.replica import TABLES
-from tests.support import node, scene, seeds
+from tests.support import node, rows, scene, seeds
 from tests.support.local_brain import LocalBrain
 from tests.unit.brain import ACME, GLOBEX
 
@@ -222,7 +223,7 @@ async def test_a_table_that_no_replica_has_stops_the_pull_and_not_the_account(br
     await brain.register(ACME, "1001")
     brain.write([("INSERT INTO config_change VALUES (?, 'trunk', 'tr_1', 999)", (ACME.account_id,))])
     status, _ = await brain.post("/config/poke", json.dumps({"accountId": ACME.account_id}), scene.operator())
-    assert status == 500
+    assert status == 202
     assert (await brain.register(ACME, "1002"))[0] == 200
 
 
@@ -287,6 +288,79 @@ def test_migrations_apply_in_order_to_a_seeded_database() -> None:
     assert control.execute("PRAGMA foreign_key_check").fetchall() == []
     assert control.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert control.execute("SELECT COUNT(*) FROM sip_device").fetchone() == (3,)
+
+
+async def test_accounts_older_than_the_tree_get_it_with_what_they_inherit() -> None:
+    """Rows of the first five files, then the others: every replica holds its account and all above it."""
+    control = sqlite3.connect(":memory:")
+    paths = sorted(seeds.MIGRATIONS.glob("*.sql"))
+    for path in paths[:5]:
+        control.executescript(path.read_text())
+    for statement, params in [*seeds.rows_of(ACME), *seeds.rows_of(GLOBEX)]:
+        control.execute(statement, params)
+    children = ((f"acc_{seeds.suffix(7)}", ACME.account_id), (f"acc_{seeds.suffix(8)}", f"acc_{seeds.suffix(7)}"))
+    for child, parent in children:
+        control.execute(
+            "INSERT INTO account (id, parent_id, name, created_at) VALUES (?, ?, 'child', 0)", (child, parent)
+        )
+    for path in paths[5:]:
+        control.executescript(path.read_text())
+    for statement, params in rows.trunk(None, 1, "203.0.113.0/24"):
+        control.execute(statement, params)
+    control.execute("UPDATE account SET status = 'suspended' WHERE id = ?", (ACME.account_id,))
+    database = SqliteDatabase(control)
+    chains = {ACME.account_id: 1, GLOBEX.account_id: 1, children[0][0]: 2, children[1][0]: 3}
+    for account_id, length in chains.items():
+        object_ = sqlite3.connect(":memory:")
+        book = Book(SqliteSql(object_), seeds.MASTER_KEY)
+        await book.replica.pull(database, account_id)
+        held = object_.execute("SELECT id, status FROM account ORDER BY id").fetchall()
+        assert len(held) == length, account_id
+        assert (ACME.account_id, "suspended") in held or account_id == GLOBEX.account_id
+        assert object_.execute("SELECT COUNT(*) FROM sip_trunk").fetchone() == (1,)
+        found = object_.execute("SELECT COUNT(*) FROM sip_user").fetchone()
+        assert found == (3 if account_id in (ACME.account_id, GLOBEX.account_id) else 0,)
+    assert await below(database, ACME.account_id) == [ACME.account_id, *(child for child, _ in children)]
+
+
+async def test_a_pull_reads_only_the_tables_that_changed() -> None:
+    control = SqliteDatabase(seeds.migrated())
+    for statement, params in seeds.rows_of(ACME):
+        control.connection.execute(statement, params)
+    book = Book(SqliteSql(sqlite3.connect(":memory:")), seeds.MASTER_KEY)
+    sizes: list[int] = []
+
+    class Counting:
+        async def batch(self, statements: Any) -> Any:
+            sizes.append(len(statements))
+            return await control.batch(statements)
+
+    assert await book.replica.pull(Counting(), ACME.account_id)
+    assert sizes == [1, 2 + 5]
+    sizes.clear()
+    assert not await book.replica.pull(Counting(), ACME.account_id)
+    assert sizes == [1]
+    sizes.clear()
+    control.connection.execute("UPDATE sip_user SET dnd = 1 WHERE id = ?", (ALICE.user_id,))
+    assert await book.replica.pull(Counting(), ACME.account_id)
+    assert sizes == [1, 2 + 1]
+
+
+async def test_few_pokes_go_at_once_and_the_others_by_the_queue(
+    brain: LocalBrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poked: list[str] = []
+
+    async def call(name: str, method: str, *texts: str) -> str:
+        poked.append(name)
+        if name == "acc_3":
+            raise ConnectionError("away")
+        return '500 {"ok":false}' if name == "acc_5" else '200 {"ok":true}'
+
+    monkeypatch.setattr(brain.presence, "call", call)
+    await poke(brain.env, [f"acc_{number}" for number in range(50)])
+    assert poked == [f"acc_{number}" for number in range(20)]
+    assert brain.queue.texts == ["acc_3", "acc_5", *(f"acc_{number}" for number in range(20, 50))]
 
 
 def test_every_tenant_table_carries_an_indexed_account_id() -> None:

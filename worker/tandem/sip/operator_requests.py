@@ -9,9 +9,9 @@ from tandem.contracts.errors import parse
 from tandem.contracts.objects import envelope, open_envelope
 from tandem.contracts.signature import NODE
 from tandem.runtime import Env, Request, counters, heap_bytes
-from tandem.runtime.log import log
 from tandem.sip import asking
 from tandem.store.control import Control
+from tandem.store.pokes import reached
 
 
 class OperatorRequests:
@@ -33,15 +33,13 @@ class OperatorRequests:
         return await self._env.presence.call(account_id, "cac_reset", account_id)
 
     async def poke(self, request: Request) -> str:
-        """After a write to D1: the account's object pulls it now; if it cannot be reached, the queue tries again."""
+        """After a write to D1: the account's object pulls it now; if it cannot, the queue tries again."""
         account_id = await self._named(request)
         self._control.forget_trunks()
-        try:
-            return await self._env.presence.call(account_id, "poke", account_id)
-        except Exception as error:
-            log("warning", "poke_failed", account_id=account_id, error=type(error).__name__)
-            await self._env.pokes.put(account_id)
-            return envelope(202, '{"ok":true}')
+        if await reached(self._env, account_id):
+            return envelope(200, '{"ok":true}')
+        await self._env.pokes.put(account_id)
+        return envelope(202, '{"ok":true}')
 
     async def poke_again(self, account_id: str) -> None:
         """A queued poke; raises to be retried."""

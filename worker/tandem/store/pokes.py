@@ -25,14 +25,15 @@ async def poke(env: Env, account_ids: Sequence[str]) -> None:
 
     A change that must not wait (a status) is poked before others: what is in the queue keeps its order.
     """
-    reached = await asyncio.gather(*(_reached(env, account_id) for account_id in account_ids[:AT_ONCE]))
-    left = [account_id for account_id, ok in zip(account_ids, reached, strict=False) if not ok]
+    arrived = await asyncio.gather(*(reached(env, account_id) for account_id in account_ids[:AT_ONCE]))
+    left = [account_id for account_id, ok in zip(account_ids, arrived, strict=False) if not ok]
     left.extend(account_ids[AT_ONCE:])
     if left:
         await env.pokes.put_all(left)
 
 
-async def _reached(env: Env, account_id: str) -> bool:
+async def reached(env: Env, account_id: str) -> bool:
+    """Whether the account's object has pulled what changed."""
     try:
         reply = await env.presence.call(account_id, "poke", account_id)
     except Exception as error:

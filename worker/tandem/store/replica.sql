@@ -84,6 +84,12 @@ CREATE INDEX verified_number_e164 ON verified_number (e164);
 -- name: columns
 SELECT json_group_array(name) AS j FROM pragma_table_info(?);
 
+-- name: tables_named
+-- ?3 changes after the version ?2, and ?4 more.
+SELECT DISTINCT table_name FROM (
+  SELECT table_name FROM config_change WHERE account_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3 OFFSET ?4
+) ORDER BY table_name;
+
 -- name: changes
 SELECT table_name, row_id, version FROM config_change
 WHERE account_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3;
@@ -94,11 +100,11 @@ SELECT {columns} FROM {table} AS t JOIN (
 ) AS c ON c.row_id = t.id AND c.table_name = '{table}'
 WHERE {owned};
 
--- name: delete_row
-DELETE FROM {table} WHERE id = ?;
+-- name: delete_rows
+DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?));
 
--- name: insert_row
-INSERT INTO {table} ({columns}) VALUES ({marks});
+-- name: insert_rows
+INSERT INTO {table} ({columns}) SELECT {values} FROM json_each(?);
 
 -- name: get_meta
 SELECT json_group_array(value) AS j FROM meta WHERE key = ?;
