@@ -346,6 +346,43 @@ async def test_a_pull_reads_only_the_tables_that_changed() -> None:
     assert sizes == [1, 2 + 1]
 
 
+PUSHED_OUT = (
+    ("sip_domain", "domain", rows.insert("sip_domain", id="new", account_id=ACME.account_id, domain=GLOBEX.domain)),
+    ("sip_user", "username", rows.insert("sip_user", id="new", account_id=ACME.account_id, username="1001")),
+    ("extension", "digits", rows.extension(ACME, 9, "1001", "user", "us_1")),
+    ("sip_device", "auth_username", rows.device(ACME, 9, "1001", "1001", "secret")),
+    ("did", "e164", rows.did(ACME, 9, "15550001")),
+    ("ring_group", "name", rows.ring_group(ACME, 9, name="group 1")),
+    ("forward", "name", rows.forward(ACME, 9, "1", name="forward 1")),
+    ("time_schedule", "name", rows.schedule(ACME, 9, name="hours 1")),
+    ("verified_number", "e164", rows.verified_number(ACME, 9, "15550001")),
+)
+
+
+@pytest.mark.parametrize("by", ["insert", "update"])
+@pytest.mark.parametrize(("table", "key", "new"), PUSHED_OUT, ids=lambda one: one if isinstance(one, str) else "")
+def test_a_row_that_replace_pushes_out_is_in_the_log(table: str, key: str, new: rows.Row, by: str) -> None:
+    control = seeds.migrated()
+    more = [rows.did(ACME, 1, "15550001"), rows.verified_number(ACME, 1, "15550001"), rows.ring_group(ACME, 1)]
+    more += [rows.forward(ACME, 1, "1"), rows.schedule(ACME, 1)]
+    for statement, params in [*seeds.rows_of(ACME), *seeds.rows_of(GLOBEX), *more]:
+        control.execute(statement, params)
+    statement, params = new
+    taken = params[statement.partition("(")[2].partition(")")[0].split(", ").index(key)]
+    if by == "insert":
+        replace_, values = statement.replace("INSERT", "INSERT OR REPLACE"), params
+    else:
+        unlike = tuple("other" if value == taken else value for value in params)
+        control.execute(statement, unlike)
+        replace_, values = f"UPDATE OR REPLACE {table} SET {key} = ? WHERE id = ?", (taken, params[0])
+    before = {row[:3]: row[3] for row in control.execute("SELECT * FROM config_change")}
+    ids = {row_id for (row_id,) in control.execute(f"SELECT id FROM {table}")}
+    control.execute(replace_, values)
+    (gone,) = ids - {row_id for (row_id,) in control.execute(f"SELECT id FROM {table}")}
+    after = {row[:3]: row[3] for row in control.execute("SELECT * FROM config_change WHERE row_id = ?", (gone,))}
+    assert [version > before[name] for name, version in after.items()] == [True]
+
+
 async def test_few_pokes_go_at_once_and_the_others_by_the_queue(
     brain: LocalBrain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
