@@ -137,7 +137,7 @@ async def populate(api: Api) -> dict[str, Fields]:
     await make("verified-numbers", e164="+49 30 901820")
     await make("keys", name="spare", scopes=["users"])
     email = f"{secrets.token_hex(4)}@acme.example"
-    await make("console-users", email=email, password="correct horse battery", user_id=user)
+    await make("console-users", email=email, password="correct horse battery", user_id=user, scopes=["*"])
     return made
 
 

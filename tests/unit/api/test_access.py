@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import jwt
 import pytest
 
-from tandem.api.front import Front
+from tandem.api.front import Front, make_front
 from tandem.api.rates import BOUND, Buckets, Rate
 from tandem.api.services import Services
 from tandem.contracts.errors import TandemError
@@ -29,7 +30,7 @@ async def _login(api: Api, email: str, password: str) -> tuple[int, Fields]:
 
 
 async def _person(api: Api, email: str = "anna@acme.example", **fields: object) -> Fields:
-    return await api.make("console-users", email=email, password=PASSWORD, **fields)
+    return await api.make("console-users", **{"email": email, "password": PASSWORD, "scopes": ["*"], **fields})
 
 
 @pytest.mark.parametrize("key", ["", "sk_wrong", "sk_" + "x" * 3000, "no.jwt.here", "x" * 3000])
@@ -214,6 +215,16 @@ async def test_too_many_requests_are_told_when_to_come_back(brain: LocalBrain) -
     assert (await _login(api, "a@b.example", "x"))[0] == 401
     assert (await _login(api, "a@b.example", "x"))[0] == 429
     assert (await _login(api, "c@b.example", "x"))[0] == 401
+
+
+async def test_the_platform_counts_too(brain: LocalBrain) -> None:
+    class Nobody:
+        async def allows(self, key: str) -> bool:
+            return False
+
+    api = Api(brain, seeds.OPERATOR_KEY, make_front(replace(brain.env, api_rate=Nobody())))
+    reply = await api.raw("GET", "/v1/users")
+    assert (reply.status, reply.headers["retry-after"]) == (429, "60")
 
 
 def test_buckets_are_bounded() -> None:

@@ -82,7 +82,12 @@ async def test_references_stay_in_the_account(world: World) -> None:
         ("limits", {"scope_kind": "did", "scope_id": theirs["numbers"], "period_sec": 1, "max_count": 1}, "scope_id"),
         (
             "console-users",
-            {"email": "x@acme.example", "password": "correct horse battery", "user_id": theirs["users"]},
+            {
+                "email": "x@acme.example",
+                "password": "correct horse battery",
+                "scopes": ["*"],
+                "user_id": theirs["users"],
+            },
             "user_id",
         ),
     ]

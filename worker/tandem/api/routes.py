@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response, Security
+from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from tandem.api import actions, bulk, calls, login, objects, replies
-from tandem.api.services import Services
+from tandem.api.services import LONGEST_HEADER, Services
 from tandem.api.work import Work
 from tandem.contracts.v1.base import AccountId
 from tandem.contracts.v1.calls import ExplainReply, ExplainRequest, LoginReply, LoginRequest
@@ -25,26 +25,15 @@ _api_key = APIKeyHeader(name="x-api-key", auto_error=False, description="An API 
 _bearer = HTTPBearer(auto_error=False, description="A token of POST /v1/login.")
 Key = Annotated[str | None, Security(_api_key)]
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
-IdempotencyKey = Annotated[
-    str | None, Header(max_length=200, description="The same request with the same key is done once within 24 h.")
-]
-IfMatch = Annotated[str | None, Header(max_length=200, description='Only if the revision is still this: "3".')]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 def _opening(scope: str, *, operator_only: bool = False) -> Any:
     """The dependency that identifies the caller and checks the scope."""
 
-    async def open_work(
-        request: Request,
-        key: Key,
-        bearer: Bearer,
-        idempotency_key: IdempotencyKey = None,
-        if_match: IfMatch = None,
-    ) -> Work:
+    async def open_work(request: Request, key: Key, bearer: Bearer) -> Work:
         services: Services = request.state.services
-        token = "" if bearer is None else bearer.credentials
-        work = await services.open(request, key or "", token, idempotency_key or "", if_match or "")
+        work = await services.open(request, key or "", "" if bearer is None else bearer.credentials)
         work.principal.require(scope)
         if operator_only:
             work.principal.require_operator()
@@ -95,7 +84,7 @@ def add(router: APIRouter, one: Object) -> None:
                 responses=replies.of_verb(verb, one),
                 status_code=replies.STATUS[verb],
                 response_model=None,
-                openapi_extra=_IMPORT if verb == "import" else None,
+                openapi_extra=_HEADERS.get(verb, {}) | (_IMPORT if verb == "import" else {}),
                 tags=[one.name],
             )
 
@@ -107,6 +96,19 @@ def add(router: APIRouter, one: Object) -> None:
     route("delete", single, delete, "DELETE", f"Deletes a {one.singular}.")
 
 
+def _header(name: str, about: str) -> dict[str, Any]:
+    schema = {"type": "string", "maxLength": LONGEST_HEADER}
+    return {"parameters": [{"name": name, "in": "header", "required": False, "schema": schema, "description": about}]}
+
+
+_ONCE: Final = _header("Idempotency-Key", "The same request with the same key is done once within 24 hours.")
+_IF_MATCH: Final = _header("If-Match", 'Only if the revision is still this one: "3".')
+_HEADERS: Final[dict[Verb, dict[str, Any]]] = {
+    "create": _ONCE,
+    "import": _ONCE,
+    "update": _IF_MATCH,
+    "delete": _IF_MATCH,
+}
 _IMPORT: Final = {
     "requestBody": {
         "required": True,
@@ -143,13 +145,14 @@ def add_actions(router: APIRouter) -> None:
     """What is no verb of an object."""
 
     def post(path: str, tag: str, responses: replies.Responses) -> Callable[[Endpoint], Endpoint]:
-        return router.post(path, tags=[tag], response_model=None, responses=responses)
+        once = {} if tag in ("login", "explain") else _ONCE
+        return router.post(path, tags=[tag], response_model=None, responses=responses, openapi_extra=once)
 
     @post("/login", "login", replies.of_model(LoginReply, 413))
     async def log_in(request: Request, body: LoginRequest) -> Response:
         """A token for 12 hours. Five wrong passwords lock a login for 15 minutes."""
         services: Services = request.state.services
-        services.count_login(request, body.email)
+        await services.count_login(request, body.email)
         return await login.login(services.env.control, services.signing_key, body, services.now())
 
     @post("/explain", "explain", replies.of_model(ExplainReply, 404, 413))

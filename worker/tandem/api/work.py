@@ -18,7 +18,6 @@ from tandem.store.config import SQL, Guard, commit, insert, read
 from tandem.store.config_tables import Table
 
 REMEMBER_MS: Final = 24 * 3_600_000
-LONGEST_KEY: Final = 200
 SECRETS: Final = ("password", "key", "credential")
 
 
@@ -89,8 +88,6 @@ class Work:
         """
         if not self.idempotency_key:
             return await do(lambda status, reply: [])
-        if len(self.idempotency_key) > LONGEST_KEY:
-            raise TandemError("invalid_request", f"Idempotency-Key is longer than {LONGEST_KEY} characters.")
         done = await self._remembered()
         if done is not None:
             return done

@@ -58,6 +58,12 @@ class Queue(Protocol):
         ...
 
 
+class Rate(Protocol):
+    """How often a key may come, counted by the platform over all isolates of a place."""
+
+    async def allows(self, key: str) -> bool: ...
+
+
 class Alarm(Protocol):
     """The single alarm of a Durable Object."""
 
@@ -112,3 +118,4 @@ class Env:
     master_key: str
     version: str
     extras: Mapping[str, str] = field(default_factory=dict)
+    api_rate: Rate | None = None

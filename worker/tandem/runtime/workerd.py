@@ -165,6 +165,16 @@ class WorkerQueue:
             await self._binding.sendBatch(to_js([_object({"body": text, "contentType": "text"}) for text in part]))
 
 
+class WorkerRate:
+    """`Rate` over a rate-limit binding."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    async def allows(self, key: str) -> bool:
+        return bool((await self._binding.limit(_object({"key": key}))).success)
+
+
 _env: Env | None = None
 
 
@@ -180,6 +190,7 @@ def make_env(env: Any) -> Env:
             pokes=WorkerQueue(raw.CONFIG_POKES),
             master_key=_secret(raw, "MASTER_KEY"),
             version=str(getattr(raw, "TANDEM_VERSION", "")),
+            api_rate=WorkerRate(raw.API_RATE) if hasattr(raw, "API_RATE") else None,
         )
     return _env
 

@@ -130,7 +130,7 @@ class ConsoleUserFields(Fields):
     email: Email = Field(description="Login name, unique on the platform.")
     role: Role = Field("agent", description="What the console shows.")
     user_id: UserRef | None = Field(None, description="The telephone user of the same person.")
-    scopes: list[Scope] = Field(["*"], min_length=1, max_length=32, description="What the login may touch.")
+    scopes: list[Scope] = Field(min_length=1, max_length=32, description="What the login may touch; * is everything.")
     status: Literal["active", "disabled"] = Field("active", description="A disabled login is refused.")
 
 
