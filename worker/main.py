@@ -55,7 +55,10 @@ class Default(WorkerEntrypoint):
         status, text = await front.handle(asked)
         return respond(status, text)
 
-    async def queue(self, batch: Any) -> None:
-        """Pokes that did not arrive the first time; a message that fails again is retried by the queue."""
+    async def queue(self, batch: Any, *_: Any) -> None:
+        """Pokes that did not arrive the first time; a message that fails again is retried by the queue.
+
+        workerd hands `env` and `ctx` over as well.
+        """
         for account_id in queue_texts(batch):
             await _front(self.env).poke_again(account_id)

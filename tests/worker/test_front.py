@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,8 +17,8 @@ from tests.worker.brain import Brain
 from tests.worker.caller import OPERATOR, VARIABLES, Caller, Fields, now_ms
 
 LIVE_SEC = 2.0
-# The sweep comes every 30 s.
-HEAL_SEC = 40.0
+SWEEP_SEC = 30.0
+HEAL_SEC = SWEEP_SEC + 10
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,26 @@ def test_configuration_heals_without_a_poke(caller: Caller) -> None:
     tenant = caller.tenant()
     _limit(caller, tenant, 7)
     wait_until(lambda: _max(caller, tenant) == 7, HEAL_SEC, "the sweep")
+
+
+def test_a_poke_that_failed_is_tried_again_by_the_queue(caller: Caller) -> None:
+    tenant = caller.tenant()
+    began = time.monotonic()
+    failures = _failed_pulls(caller)
+    _limit(caller, tenant, 3)
+    caller.brain.d1("ALTER TABLE config_change RENAME TO config_change_away")
+    try:
+        assert caller.post("/config/poke", {"accountId": tenant.account_id}, OPERATOR)[0] == 202
+        wait_until(lambda: _failed_pulls(caller) >= failures + 2, SWEEP_SEC / 2, "the queue's first try to fail too")
+    finally:
+        caller.brain.d1("ALTER TABLE config_change_away RENAME TO config_change")
+    wait_until(lambda: _max(caller, tenant) == 3, SWEEP_SEC / 2, "the queue's next try")
+    assert time.monotonic() - began < SWEEP_SEC
+
+
+def _failed_pulls(caller: Caller) -> int:
+    lines = caller.brain.log.read_text().splitlines()
+    return sum("decision_failed" in line and "config_change" in line for line in lines)
 
 
 def _limit(caller: Caller, tenant: seeds.Tenant, calls: int) -> None:

@@ -207,7 +207,7 @@ async def test_an_older_registration_report_changes_nothing(phones: LocalBrain) 
     assert (await phones.invite(ACME, "1001", "1003"))["action"] == "proxy"
 
 
-@pytest.mark.parametrize("uri", [None, "*"])
+@pytest.mark.parametrize("uri", [None, "*", ""])
 async def test_an_older_registration_does_not_bring_a_removed_contact_back(phones: LocalBrain, uri: str | None) -> None:
     await phones.advance(1_000)
     named = {} if uri is None else {"contact": uri}
