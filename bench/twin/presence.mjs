@@ -16,7 +16,8 @@ const ROUTE_FIELDS = ["sipCallId", "fromTag", "cseq", "from", "fromDomain", "to"
 const CALL = [
   "call_id", "sip_call_id", "from_tag", "cseq", "node_id", "region", "from_num", "to_num", "start_ts", "lease_until",
   "user_id", "callee_user_id", "state", "answer_ts", "end_ts", "disposition", "hangup_cause", "hangup_by", "mos",
-  "cac_refused_by", "lost", "last_seq", "listed_at", "row_version",
+  "cac_refused_by", "lost", "last_seq", "listed_at", "row_version", "direction", "did_id", "trunk_id", "ring_group_id",
+  "ringing", "limit_warnings", "plan", "shared", "pending",
 ];
 
 export class Presence extends DurableObject {
@@ -28,8 +29,11 @@ export class Presence extends DurableObject {
     this.due = undefined;
     this.trace = undefined;
     this.loaded = false;
-    this.sql.exec(this.statements["live.schema"]);
-    if (this.json("replica.get_meta", "account_id").length === 0) this.sql.exec(this.statements["replica.schema"]);
+    this.sql.exec(this.statements["live.meta"]);
+    if (this.json("replica.get_meta", "account_id").length === 0) {
+      for (const [name, text] of Object.entries(this.statements)) if (name.startsWith("live.step_")) this.sql.exec(text);
+      this.sql.exec(this.statements["replica.schema"]);
+    }
   }
 
   auth(accountId, origin, text) {
@@ -114,7 +118,7 @@ export class Presence extends DurableObject {
       this.statements["replica.changed_rows"]
         .replaceAll("{columns}", columns[table].map((column) => `t.${column}`).join(", "))
         .replaceAll("{table}", table)
-        .replaceAll("{owner}", table === "account" ? "id" : "account_id");
+        .replaceAll("{owned}", `t.${table === "account" ? "id" : "account_id"} = ?1`);
     for (let since = 0; ; ) {
       const texts = [this.statements["replica.changes"], ...TABLES.map(changed)];
       const found = await control.batch(texts.map((text) => control.prepare(text).bind(accountId, since, PAGE)));
@@ -130,17 +134,20 @@ export class Presence extends DurableObject {
     }
     this.run("replica.set_meta", "account_id", accountId);
     this.accountId = accountId;
+    // Kept, as the brain keeps them, for as long as the configuration does not change.
+    this.domains = new Map(this.json("replica.domains").map(([domain]) => [domain.toLowerCase(), domain]));
+    [this.account] = this.json("replica.account");
     this.loaded = true;
   }
 
   // ---- who asks
 
   identify(sender, request, method, now) {
-    const [realm] = this.json("replica.canonical_domain", method === "INVITE" ? request.fromDomain : request.realm);
-    if (realm === null) throw failure(421, "not_mine", "The domain does not belong to this account.");
-    const [account] = this.json("replica.account");
+    const realm = this.domains.get((method === "INVITE" ? request.fromDomain : request.realm).toLowerCase());
+    if (realm === undefined) throw failure(421, "not_mine", "The domain does not belong to this account.");
+    const { account } = this;
     if (account === undefined) throw failure(404, "unknown_account", "There is no such account.");
-    if (account[1] !== "active") throw failure(403, "account_suspended", `The account is ${account[1]}.`);
+    if (account[3] !== "active") throw failure(403, "account_suspended", `The account is ${account[3]}.`);
     const { credentials } = request;
     const [username, qualified] = splitUsername(credentials.username);
     const [row] = this.json("replica.caller_by_username", username, realm);
@@ -181,10 +188,10 @@ export class Presence extends DurableObject {
     const expires = Math.min(request.expires ?? 3600, 3600);
     if (request.contact === undefined) return expires;
     const key = [device.deviceId, sender.nodeId, request.contact];
-    const [known] = this.json("live.contact", ...key);
+    const [known] = this.json("live.contact", ...key, "*");
     if (known !== undefined && now < known[4]) return expires;
-    if (expires === 0) this.run("live.drop_contact", ...key);
-    else this.run("live.put_contact", ...key, now + expires * 1000, now, request.transport, request.userAgent ?? null);
+    const until = expires === 0 ? 0 : now + expires * 1000;
+    this.run("live.put_contact", ...key, until, now, request.transport, request.userAgent ?? null);
     return expires;
   }
 
@@ -192,7 +199,7 @@ export class Presence extends DurableObject {
 
   routeCall(sender, request, now) {
     const known = this.json("live.known_reply", request.sipCallId, request.fromTag, request.cseq);
-    if (known.length > 0) return known[0];
+    if (known.length > 0) return known[0][1];
     const { challenge, device, user: caller } = this.identify(sender, request, "INVITE", now);
     if (challenge !== undefined) return challenge;
     const callId = `call_${ulid(now)}`;
@@ -205,7 +212,8 @@ export class Presence extends DurableObject {
       dialled.user, now, now + LEASE_MS, caller.userId, decision.callee?.userId ?? null,
       rejected ? "ended" : "ringing", null, rejected ? now : null, decision.disposition ?? null,
       rejected ? String(decision.code) : null, rejected ? "platform" : null, null, decision.dimension ?? null,
-      0, -1, 0, rejected ? 2 : 1,
+      0, -1, 0, rejected ? 2 : 1, "internal", null, null, null, decision.callee?.userId ?? "", "",
+      rejected ? null : plan(caller, device, decision.callee), 0, 0,
     ];
     this.run("live.add_call", ...row, text);
     if (rejected) this.run("live.release_call", callId);
@@ -213,11 +221,12 @@ export class Presence extends DurableObject {
   }
 
   decideCall(callId, caller, dialled, now) {
-    const ours = dialled.domain === "" || this.json("replica.canonical_domain", dialled.domain)[0] !== null;
-    const [target] = ours ? this.json("replica.extension", dialled.user) : [];
+    const ours = dialled.domain === "" || this.domains.has(dialled.domain);
+    const [found] = ours ? this.json("replica.extension", dialled.user) : [];
+    const target = found?.slice(2, 4);
     if (target === undefined) return { code: 404, reason: "Not Found", disposition: "rejected" };
     if (!this.admit(callId, "caller", caller)) {
-      const reason = `Busy Here (limit of ${caller.maxSimultaneous} calls at once)`;
+      const reason = `User simultaneous Limit Of ${caller.maxSimultaneous} Reached`;
       return { code: 486, reason, disposition: "rejected", dimension: "user_simultaneous", retryAfter: 10 };
     }
     if (target[0] !== "user") return { code: 480, reason: "Target Not Available", disposition: "rejected" };
@@ -249,6 +258,7 @@ export class Presence extends DurableObject {
       const { code, reason, retryAfter } = decision;
       return {
         ...head, routing: "serial", routes: [], action: "reject", ...ids, code, reason, retry_after_sec: retryAfter,
+        headers: retryAfter && ['Reason: Q.850;cause=17;text="user_simultaneous"'],
         max_duration_sec: 14_400, vars: {}, rtpengine: PHONE, cdr: {},
       };
     }
@@ -295,16 +305,23 @@ export class Presence extends DurableObject {
     const seconds = (milliseconds) => Math.ceil(Math.max(milliseconds, 0) / 1000);
     const talk = call.answer_ts === null ? 0 : seconds(call.end_ts - call.answer_ts);
     return [
-      call.call_id, this.accountId, call.row_version, "internal", call.from_num, call.to_num, call.start_ts,
+      call.call_id, this.accountId, call.row_version, call.direction, call.from_num, call.to_num, call.start_ts,
       call.answer_ts, call.end_ts, ended ? seconds(call.end_ts - call.start_ts) : null, ended ? talk : null,
       Number(call.answer_ts !== null), call.disposition, call.hangup_cause, call.hangup_by, call.user_id,
-      call.callee_user_id, call.node_id, call.region, call.mos, call.cac_refused_by,
+      call.callee_user_id, call.node_id, call.region, call.mos, call.cac_refused_by, call.did_id,
+      call.trunk_id, call.ring_group_id, call.limit_warnings || null,
     ];
   }
 }
 
 function user([userId, username, displayName, maxSimultaneous, ringTimeoutSec, dnd, active]) {
   return { userId, username, displayName, maxSimultaneous, ringTimeoutSec, dnd: Boolean(dnd), active: Boolean(active) };
+}
+
+/** What routing remembers between two questions about a call. */
+function plan(caller, device, callee) {
+  const shown = [caller.username, caller.displayName, device.realm, caller.userId, false, device.webrtc];
+  return JSON.stringify([[shown, 0, ["user", callee.userId, []], [], []], null]);
 }
 
 function aor({ deviceId, realm }) {
