@@ -67,7 +67,7 @@ def test_the_phone_sees_no_token_and_its_refusal_comes_back(
     assert arrived is not None
     assert not [name for name, _ in arrived.headers if name.lower().startswith("x-tandem")]
     assert arrived.uri.startswith(f"sip:1002@{LOOPBACK}:{raw2.port}")
-    raw2.send(reply(arrived, 486, "Busy Here"), raw2.source)
+    raw2.send(reply(arrived, 486, "Busy Here", to_tag="callee"), raw2.source)
     assert caller.collect(invite, 5)[-1].status == 486
 
 
@@ -78,13 +78,13 @@ def test_a_cancel_crosses_nodes(tandem: Installation, open_raw: OpenRaw, raw2: R
     caller.send(invite)
     arrived = raw2.receive(5, lambda message: message.method == "INVITE" and not message.status)
     assert arrived is not None
-    raw2.send(reply(arrived, 180, "Ringing"), raw2.source)
+    raw2.send(reply(arrived, 180, "Ringing", to_tag="callee"), raw2.source)
     assert caller.receive(5, lambda message: message.status == 180) is not None
     caller.send(caller.cancel(invite))
     cancel = raw2.receive(5, lambda message: message.method == "CANCEL")
     assert cancel is not None
     raw2.send(reply(cancel, 200, "OK"), raw2.source)
-    raw2.send(reply(arrived, 487, "Request Terminated"), raw2.source)
+    raw2.send(reply(arrived, 487, "Request Terminated", to_tag="callee"), raw2.source)
     assert caller.receive(5, lambda message: message.status == 487) is not None
 
 
