@@ -28,15 +28,19 @@ def touched(state: State) -> None:
 
 
 def everything(state: State) -> None:
-    """Every rule about what is held and live now, for every account."""
+    """Every rule about what is held and live now, for every account that wrote anything since the last time."""
+    changed = [one for one in state.accounts if state.has_changed(one)]
     for tenant in state.tenants:
+        if tenant.account_id not in changed:
+            continue
         connection = state.lane.connection(tenant.account_id)
         _limits(state, tenant, connection)
         _owners(connection)
         _windows(state, connection)
         _live(state, tenant, connection)
-    _ceiling(state)
-    _children(state)
+    if changed:
+        _ceiling(state)
+        _children(state)
     state.may_readmit = False
 
 
@@ -145,7 +149,7 @@ def _children(state: State) -> None:
 
 def at_the_end(state: State) -> None:
     """Nothing is held, and every call that was ever asked for has one record that says what happened."""
-    for account_id in [RESELLER, *(tenant.account_id for tenant in state.tenants)]:
+    for account_id in state.accounts:
         connection = state.lane.connection(account_id)
         for leftover in ("holding", "call WHERE state <> 'ended'", "asked", "child_call WHERE held = 1"):
             assert connection.execute(f"SELECT COUNT(*) FROM {leftover}").fetchone()[0] == 0, (account_id, leftover)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.simulation.lanes import Fields, Lane
+from tests.simulation.tenancy import RESELLER
 from tests.support import seeds
 
 NODES: Final = (seeds.NODE_ID, "node_00000000000000000000000002", "node_00000000000000000000000003")
@@ -75,6 +76,15 @@ class State:
         self.may_readmit = False  # since the last full check
         self.usage: dict[Subject, int] = {}
         self.d1_back_at: int | None = None
+        self.accounts = [RESELLER, *(tenant.account_id for tenant in tenants)]
+        self.seen: dict[str, int] = {}
+
+    def has_changed(self, account_id: str) -> bool:
+        """Whether the account's object wrote anything since this was last asked."""
+        changes = self.lane.connection(account_id).total_changes
+        before = self.seen.get(account_id)
+        self.seen[account_id] = changes
+        return changes != before
 
     def awake(self) -> list[SimNode]:
         return [one for one in self.nodes.values() if one.silent_until <= self.lane.now]
