@@ -21,6 +21,11 @@ _URI_SAFE: Final = "-_.!~*'()&=+$,/"  # RFC 3261: unreserved and user-unreserved
 _NAME_ADDR: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^<",]*?))\s*<([^<>]*)>')
 
 
+def uri_user(user: str) -> str:
+    """The user part as a URI can hold it."""
+    return user if user.isascii() and user.isalnum() else quote(user, safe=_URI_SAFE)
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """`user` is the user part to show (an extension, `+` and E.164 digits, a name), `domain` the one to call back.
@@ -41,7 +46,7 @@ class Caller:
 
     @property
     def shown_uri(self) -> str:
-        return ANONYMOUS_URI if self.anonymous else f"sip:{quote(self.user, safe=_URI_SAFE)}@{self.domain}"
+        return ANONYMOUS_URI if self.anonymous else f"sip:{uri_user(self.user)}@{self.domain}"
 
 
 def wants_privacy(privacy: str | None) -> bool:
@@ -100,6 +105,5 @@ class Diversion:
 def diversion_lines(diversions: Iterable[Diversion], domain: str) -> str:
     """Diversion header lines, the latest first, each with its line end; empty without diversions."""
     return "".join(
-        f"Diversion: <sip:{quote(one.user, safe=_URI_SAFE)}@{domain}>;reason={one.reason}\r\n"
-        for one in reversed(tuple(diversions))
+        f"Diversion: <sip:{uri_user(one.user)}@{domain}>;reason={one.reason}\r\n" for one in reversed(tuple(diversions))
     )

@@ -15,7 +15,7 @@ from tandem.domain.cac import Ask, asks_of
 from tandem.domain.callerid import ANONYMOUS_NAME, Caller
 from tandem.domain.calls import UNHEARD_LEASE_MS, Call, Refused, State, renew, step
 from tandem.domain.numbers import parse_uri
-from tandem.domain.routing import Context, Decision, Plan, Reject, Ring, after, final
+from tandem.domain.routing import Context, Decision, Media, Plan, Reject, Ring, after, final
 from tandem.domain.routing.plan import decode, dumps, encode
 from tandem.runtime import random_bytes
 from tandem.sip import directives
@@ -72,6 +72,8 @@ def _first_step(
 ) -> Answer:
     decision = asker.decide(context, request)
     now = context.now
+    ring = decision if isinstance(decision, Ring) else None
+    # Written in one go: a copy of a call costs as much as a look-up.
     call = Call(
         call_id=context.call_id,
         sip_call_id=request.sip_call_id,
@@ -84,13 +86,20 @@ def _first_step(
         start_ts=now,
         lease_until=now + UNHEARD_LEASE_MS,
         user_id=asker.user.user_id if isinstance(asker, Phone) else None,
+        callee_user_id=_callee(ring),
+        direction=context.direction,
         did_id=context.did_id,
         trunk_id=context.trunk_id,
+        ring_group_id=context.ring_group_id,
+        ringing=() if ring is None else ring.users,
+        limit_warnings=context.warnings,
+        plan=None if ring is None else dumps([encode(ring.plan), None]),
     )
-    call, document = _carried_out(book, context, call, decision, node_id)
     asks = NO_ASKS
-    if isinstance(decision, Ring):
-        call = replace(call, plan=dumps([encode(decision.plan), None]))
+    if not isinstance(decision, Ring):
+        call, document = _refused(book, call, decision, now)
+    else:
+        document = directives.ring(book, context, decision, node_id)
         asks = asks_of(context.account.ancestors, call.call_id, context.wants, call.row_version)
         call = book.asked.ask(call, asks, now)
     text = RouteReply(rtjson=document).wire()
@@ -129,44 +138,44 @@ def _next_step(book: Book, request: RouteRequest, call_id: str, node_id: str, no
     context = make_context(book, call_id, node_id, now)
     context.direction, context.did_id, context.trunk_id = call.direction, call.did_id, call.trunk_id
     decision = after(context, plan, outcome)
-    moved, document = _carried_out(book, context, renew(call, now), decision, node_id)
+    ring = decision if isinstance(decision, Ring) else None
+    moved = replace(
+        renew(call, now),
+        row_version=call.row_version + 1,
+        callee_user_id=call.callee_user_id if ring is None else _callee(ring),
+        direction=context.direction,
+        ring_group_id=context.ring_group_id or call.ring_group_id,
+        ringing=() if ring is None else ring.users,
+        limit_warnings=tuple(dict.fromkeys((*call.limit_warnings, *context.warnings))),
+    )
+    if not isinstance(decision, Ring):
+        moved, document = _refused(book, moved, decision, now)
+    else:
+        plan, document = decision.plan, directives.ring(book, context, decision, node_id)
     text = RouteReply(rtjson=document).wire()
-    onward = decision.plan if isinstance(decision, Ring) else plan
-    version = moved.row_version + (moved.row_version == call.row_version)
-    asked = dumps([encode(onward), [request.question_id, outcome, text]])
-    book.calls.put(replace(moved, plan=asked, row_version=version))
+    book.calls.put(replace(moved, plan=dumps([encode(plan), [request.question_id, outcome, text]])))
     return text
 
 
 def _ended(book: Book, call: Call, reason: Reject, now: int) -> str:
     """There is nothing more to try, or the call is over or answered, which no outcome undoes."""
-    after_it = step(call, _refused(reason, now))
+    after_it, document = _refused(book, call, reason, now)
     if after_it is not call:
         book.calls.put(after_it)
-    return RouteReply(rtjson=directives.reject(book.account_id, call.call_id, reason)).wire()
+    return RouteReply(rtjson=document).wire()
 
 
-def _carried_out(book: Book, context: Context, call: Call, decision: Decision, node_id: str) -> tuple[Call, Directive]:
-    """The call as the decision leaves it, and the document for the node."""
-    call = replace(
-        call,
-        direction=context.direction,
-        ring_group_id=context.ring_group_id or call.ring_group_id,
-        limit_warnings=tuple(dict.fromkeys((*call.limit_warnings, *context.warnings))),
-    )
-    if isinstance(decision, Ring):
-        callee = decision.users[0] if len(decision.users) == 1 else None
-        ringing = replace(call, ringing=decision.users, callee_user_id=callee)
-        return ringing, directives.ring(book, context, decision, node_id)
+def _refused(book: Book, call: Call, decision: Reject | Media, now: int) -> tuple[Call, Directive]:
+    """The call after a decision that rings nothing, and the document for the node."""
     reason = directives.refusal(decision)
-    return step(replace(call, ringing=()), _refused(reason, context.now)), directives.reject(
-        book.account_id, call.call_id, reason
-    )
-
-
-def _refused(reason: Reject, now: int) -> Refused:
     dimension = None if reason.dimension is None else str(reason.dimension)
-    return Refused(now, reason.disposition, str(reason.code), dimension)
+    ended = step(call, Refused(now, reason.disposition, str(reason.code), dimension))
+    return ended, directives.reject(book.account_id, call.call_id, reason)
+
+
+def _callee(ring: Ring | None) -> str | None:
+    """Who is called, where that is one user."""
+    return ring.users[0] if ring is not None and len(ring.users) == 1 else None
 
 
 def _read(call: Call) -> tuple[Plan | None, _Last | None]:

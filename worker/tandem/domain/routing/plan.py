@@ -50,7 +50,7 @@ class Plan:
         return replace(self.hopped(), diversions=(*self.diversions, Diversion(user.username, reason)))
 
     def ringing(self, frame: Frame) -> Plan:
-        return replace(self, frame=frame)
+        return Plan(self.caller, self.hops, frame, self.diversions, self.vars)
 
 
 def encode(plan: Plan) -> list[Any]:
