@@ -1,4 +1,4 @@
-"""A call under any order of any events; admission under any sequence of calls."""
+"""A call under any order of any events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.domain.cac import Dimension, Leg, Refusal, Want, admit, readmit
 from tandem.domain.calls import (
     Answered,
     Call,
@@ -23,7 +22,6 @@ from tandem.domain.calls import (
     renew,
     step,
 )
-from tests.support.ledger import Ledger
 
 T0 = 1_000_000
 RINGING = Call("call_1", "s", "t", "1", "node_1", "local", "1001", "1002", T0, T0 + 90_000)
@@ -77,56 +75,3 @@ def test_leases_move_no_record(events: list[Event], now: int) -> None:
     for leased in (renew(call, now), recheck(call, now)):
         assert replace(leased, lease_until=call.lease_until) == call
     assert renew(call, now).lease_until >= call.lease_until
-
-
-USERS = ("us_1", "us_2", "us_3")
-ACTS = st.tuples(
-    st.sampled_from(["admit", "admit", "admit", "readmit", "release", "release_leg"]),
-    st.integers(0, 5),
-    st.sampled_from(USERS),
-    st.sampled_from(USERS),
-)
-
-
-@settings(max_examples=1_500, deadline=None)
-@given(st.lists(ACTS, max_size=40), st.lists(st.sampled_from([0, 1, 2, 3, None]), min_size=3, max_size=3))
-def test_admission(acts: list[tuple[str, int, str, str]], limits: list[int | None]) -> None:
-    """Against a naive count: never negative, never above a limit at admission, all gone when all calls are."""
-    ledger = Ledger()
-    held: dict[str, set[tuple[Leg, str]]] = {}
-    limit = dict(zip(USERS, limits, strict=True))
-
-    def count(user: str) -> int:
-        return sum(user == subject for rows in held.values() for _, subject in rows)
-
-    for act, number, caller, callee in acts:
-        call = f"call_{number}"
-        wants = [
-            Want(leg, Dimension.USER_SIMULTANEOUS, user, limit[user])
-            for leg, user in ((Leg.CALLER, caller), (Leg.CALLEE, callee))
-            if leg is Leg.CALLER or user != caller
-        ]
-        rows = {(want.leg, want.subject) for want in wants}
-        if act == "admit":
-            refused = admit(ledger, call, wants, now=T0)
-            if not isinstance(refused, Refusal):
-                held[call] = held.get(call, set()) | rows
-                for want in wants:
-                    assert want.limit is None or count(want.subject) <= want.limit
-            else:
-                assert refused.used >= refused.limit
-        elif act == "readmit":
-            readmit(ledger, call, wants)
-            held[call] = held.get(call, set()) | rows
-        elif act == "release":
-            ledger.release(call)
-            held.pop(call, None)
-        else:
-            ledger.release(call, Leg.CALLEE)
-            held[call] = {row for row in held.get(call, set()) if row[0] is Leg.CALLER}
-        for user in USERS:
-            assert ledger.used(user) == count(user) >= 0
-    for number in range(6):
-        ledger.release(f"call_{number}")
-    assert [ledger.used(user) for user in USERS] == [0, 0, 0]
-    assert not ledger.rows

@@ -137,8 +137,8 @@ def _children(state: State) -> None:
         live: set[str] = {
             call_id
             for (call_id,) in below.execute(
-                "SELECT call_id FROM call JOIN asked USING (call_id)"
-                " WHERE call.state <> 'ended' AND pending = 0 AND asked.state = 'held'"
+                "SELECT call_id FROM call AS c WHERE state <> 'ended' AND direction = 'inbound' AND pending = 0"
+                " AND NOT EXISTS (SELECT 1 FROM asked AS a WHERE a.call_id = c.call_id AND a.state = 'taking')"
             )
         }
         assert live <= counted, f"live, and not counted above: {live - counted}"
