@@ -23,7 +23,9 @@ from edge_node.agent.kamailio import Kamailio, Rpc
 from edge_node.agent.live import Live
 from edge_node.agent.load import Processors, RtpEngine
 from edge_node.agent.log import Log
+from edge_node.agent.media import MediaWatch
 from edge_node.agent.metrics import Metrics
+from edge_node.agent.ng import Ng
 from edge_node.agent.operations import Operations
 from edge_node.agent.rebuild import Rebuilder
 from edge_node.agent.reports import Reports
@@ -52,7 +54,8 @@ class Agent:
         self.brain = Brain(config.brain_url, config.node, read_credential(config.credential_file), self.clock)
         self.buffer = EventBuffer(self.store, self.brain, config.node, config.max_buffered_events, self.metrics, log)
         self.reports = Reports(config.node, self.live, self.buffer, self.store, self.clock, self.metrics, log)
-        self.rtpengine = RtpEngine(config.rtpengine)
+        self.ng = Ng(config.rtpengine) if config.rtpengine else None
+        self.rtpengine = RtpEngine(self.ng)
         self.evapi = Evapi(config.evapi, self._received, self._connected, log)
         limits = Limits(config.decision_timeout, config.max_questions, config.max_questions_per_domain)
         self.deliveries = Deliveries(read_credential(config.credential_file), self.clock)
@@ -82,6 +85,8 @@ class Agent:
         config = self._config
         await self._stack.enter_async_context(self.store)
         await self._stack.enter_async_context(self.brain)
+        if self.ng is not None:
+            await self._stack.enter_async_context(self.ng)
         await self.buffer.open()
         await self.reports.open()
         kamailio: Kamailio | None = None
@@ -123,6 +128,8 @@ class Agent:
             self.evapi.run,
         ):
             self._spawn(part)
+        if kamailio is not None and self.ng is not None:
+            self._spawn(MediaWatch(kamailio, self.rtpengine, self.ng, self._log).run)
         self._log.info("agent started", node=config.node, region=config.region, version=config.version)
 
     def health(self) -> Health:

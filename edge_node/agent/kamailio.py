@@ -5,8 +5,10 @@ Shapes as Kamailio 5.6 prints them: `dlg.list` (modules/dialog), `ul.dump` (modu
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
@@ -23,6 +25,17 @@ _TRANSPORTS: Final = ("udp", "tcp", "tls", "ws", "wss")
 
 class KamailioError(Exception):
     """Kamailio is not there, or does not understand."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaCall:
+    """`entry` and `number` name the dialog to Kamailio; `tags` are the caller's and the callee's."""
+
+    call_id: str
+    sip_call_id: str
+    tags: tuple[str, str]
+    entry: int
+    number: int
 
 
 class Rpc:
@@ -66,6 +79,16 @@ class Kamailio:
         """`now_ms` (epoch ms, the brain's clock) dates the seconds that Kamailio says are left."""
         return list(read_contacts(await self._rpc.call("ul.dump"), now_ms))
 
+    async def media_calls(self, before: float) -> list[MediaCall]:
+        """The answered calls that began before then (epoch s) and go through rtpengine."""
+        return list(read_media_calls(await self._rpc.call("dlg.list"), before))
+
+    async def end_dialog(self, entry: int, number: int, cause: str) -> None:
+        """BYE both ways; Kamailio reports the end with this cause (a word of `[a-z_]`). Gone already: nothing."""
+        reason = f'Reason: SIP;cause=200;text="{cause}"\r\n'
+        with contextlib.suppress(KamailioError):
+            await self._rpc.call("dlg.end_dlg", entry, number, reason)
+
     async def end_call(self, call_id: str) -> Call | None:
         """BYE both ways for an answered call; the call as it was, None without one. Raises `KamailioError`.
 
@@ -106,6 +129,15 @@ def _dialogs(result: Any) -> Iterator[tuple[Call, dict[str, Any]]]:
             since=time.monotonic(),
         )
         yield call, dialog
+
+
+def read_media_calls(result: Any, before: float) -> Iterator[MediaCall]:
+    for call, dialog in _dialogs(result):
+        started = dialog.get("start_ts")
+        relayed = call.state == "answered" and _merged(dialog.get("variables")).get("flags_b")
+        if relayed and isinstance(started, int) and started < before:
+            tags = _text(dialog, "caller", "tag"), _text(dialog, "callee", "tag")
+            yield MediaCall(call.call_id, call.sip_call_id, tags, int(dialog["h_entry"]), int(dialog["h_id"]))
 
 
 def _text(dialog: dict[str, Any], leg: str, name: str) -> str:

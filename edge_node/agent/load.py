@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from edge_node.agent.config import Address
+from edge_node.agent.ng import Ng, NgError
 
 _POLL_SEC: Final = 2.0
-_REPLY_SEC: Final = 1.0
 _SESSIONS: Final = re.compile(rb"13:sessionstotali(\d+)e")
 _UPTIME: Final = re.compile(rb"6:uptime(\d{1,2}):(\d+)")
 # rtpengine tells its age in whole seconds: a start computed from it may move by that much.
@@ -40,63 +39,31 @@ class Processors:
         return sum(fields[3:5]), sum(fields)
 
 
-class _Reply(asyncio.DatagramProtocol):
-    def __init__(self) -> None:
-        self.waiting: dict[bytes, asyncio.Future[bytes]] = {}
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        cookie, _, body = data.partition(b" ")
-        future = self.waiting.pop(cookie, None)
-        if future is not None and not future.done():
-            future.set_result(body)
-
-    def error_received(self, exc: Exception) -> None:
-        """Nobody listens there: the time-out says so."""
-
-
 class RtpEngine:
     """`sessions` is 0 and `boot_id` the last known one while rtpengine does not answer (`up` is False)."""
 
-    def __init__(self, address: Address | None) -> None:
-        self._address = address
+    def __init__(self, ng: Ng | None) -> None:
+        self._ng = ng
         self._started = 0.0
         self.sessions = 0
         self.up = False
         self.boot_id = ""
         # Set after the first question, answered or not: then `boot_id` is worth telling.
         self.asked = asyncio.Event()
+        # Set at each start after the first that was seen: the calls of before are lost to it.
+        self.restarted = asyncio.Event()
 
     async def run(self) -> None:
         """Asks every two seconds until cancelled."""
-        if self._address is None:
+        while self._ng is not None:
+            try:
+                self.read(await self._ng.exchange("statistics"), time.time())
+            except NgError:
+                self.up = False
+                self.sessions = 0
             self.asked.set()
-            return
-        loop = asyncio.get_running_loop()
-        transport, protocol = await loop.create_datagram_endpoint(
-            _Reply, remote_addr=(self._address.host, self._address.port)
-        )
-        try:
-            count = 0
-            while True:
-                count += 1
-                await self._poll(transport, protocol, b"%d_%d" % (time.time_ns(), count))
-                self.asked.set()
-                await asyncio.sleep(_POLL_SEC)
-        finally:
-            transport.close()
-
-    async def _poll(self, transport: asyncio.DatagramTransport, protocol: _Reply, cookie: bytes) -> None:
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        protocol.waiting[cookie] = future
-        transport.sendto(cookie + b" d7:command10:statisticse")
-        try:
-            async with asyncio.timeout(_REPLY_SEC):
-                self.read(await future, time.time())
-        except TimeoutError:
-            self.up = False
-            self.sessions = 0
-        finally:
-            protocol.waiting.pop(cookie, None)
+            await asyncio.sleep(_POLL_SEC)
+        self.asked.set()
 
     def read(self, body: bytes, now: float) -> None:
         """The two figures out of the bencoded reply to `statistics` (rtpengine 10.5)."""
@@ -107,5 +74,7 @@ class RtpEngine:
             return
         started = now - int(uptime[2][: int(uptime[1])])
         if not self.boot_id or abs(started - self._started) > _UPTIME_SLACK_SEC:
+            if self.boot_id:
+                self.restarted.set()
             self._started = started
             self.boot_id = str(int(started))

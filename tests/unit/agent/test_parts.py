@@ -20,6 +20,7 @@ from edge_node.agent.config import Address, Config, ConfigError, load, read_cred
 from edge_node.agent.kamailio import Kamailio, KamailioError, Rpc, read_contacts, read_dialogs
 from edge_node.agent.load import Processors, RtpEngine
 from edge_node.agent.log import Log
+from edge_node.agent.ng import Ng
 from tests.unit.agent.stubs import FakeKamailio, eventually, live_dialog, location
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -168,8 +169,10 @@ def test_rtpengine_boot_id_is_steady() -> None:
     assert (engine.sessions, engine.boot_id, engine.up) == (4, "1000000", True)
     engine.read(STATISTICS % (5, 12), 1_000_013.9)
     assert (engine.sessions, engine.boot_id) == (5, "1000000")
+    assert not engine.restarted.is_set()
     engine.read(STATISTICS % (0, 10), 1_000_100.0)
     assert engine.boot_id == "1000090"
+    assert engine.restarted.is_set()
     engine.read(b"d6:result5:errore", 1_000_101.0)
     assert (engine.up, engine.boot_id) == (False, "1000090")
 
@@ -187,10 +190,11 @@ class _Ng(asyncio.DatagramProtocol):
 
 async def test_rtpengine_is_asked_by_ng() -> None:
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(_Ng, local_addr=("127.0.0.1", 0))
-    engine = RtpEngine(Address(port=transport.get_extra_info("sockname")[1]))
-    task = asyncio.create_task(engine.run())
-    await eventually(engine.asked.is_set)
-    task.cancel()
+    async with Ng(Address(port=transport.get_extra_info("sockname")[1])) as ng:
+        engine = RtpEngine(ng)
+        task = asyncio.create_task(engine.run())
+        await eventually(engine.asked.is_set)
+        task.cancel()
     transport.close()
     assert (engine.up, engine.sessions) == (True, 7)
 
