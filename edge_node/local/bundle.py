@@ -90,7 +90,7 @@ SUBSTITUTIONS = (
 def patch(glue: str) -> str:
     """The glue as workerd runs it. Raises `BundleError` naming the substitution whose count is not the expected one."""
     for item in SUBSTITUTIONS:
-        glue, found = re.subn(item.pattern, lambda _, to=item.replacement: to, glue)  # type: ignore[misc]
+        glue, found = re.subn(item.pattern, lambda _, to=item.replacement: to, glue)  # type: ignore[misc]  # mypy cannot infer a lambda's default
         if found != item.count:
             raise BundleError(
                 f"{GLUE}: substitution {item.name!r} (/{item.pattern}/) found {found} times, expected {item.count}; "

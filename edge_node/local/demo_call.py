@@ -92,7 +92,7 @@ def _show_cac(demo: dict[str, Any], account: dict[str, Any], live: int) -> None:
     )
 
     def counted() -> bool:
-        with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310 - always http to loopback
             return int(json.loads(reply.read())["live_calls"]) == live
 
     wait_until(counted, 10, f"the brain to count {live} live calls")

@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 _OK = 200
 
 
-class PhoneCall(pj.Call):  # type: ignore[misc]
+class PhoneCall(pj.Call):  # type: ignore[misc]  # PJSIP's classes have no types
     """One call; turns PJSIP's callbacks into events."""
 
     def __init__(self, phone: PhoneProcess, number: int, pjsip_id: int = pj.PJSUA_INVALID_ID) -> None:
@@ -38,7 +38,7 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
         self.media_status = pj.PJSUA_CALL_MEDIA_NONE
         self.requests: dict[str, float] = {}
 
-    def onCallState(self, prm: Any) -> None:  # noqa: N802 (PJSIP's name)
+    def onCallState(self, prm: Any) -> None:  # noqa: N802 - PJSIP's name
         info = self.getInfo()
         self.sip_call_id = info.callIdString
         about = {
@@ -57,7 +57,7 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
             self._event(EventName.ENDED, local=self.hung_up, **about)
             self.phone.ended.append(self)
 
-    def onCallMediaState(self, prm: Any) -> None:  # noqa: N802
+    def onCallMediaState(self, prm: Any) -> None:  # noqa: N802 - PJSIP's name
         self.phone.sound.media.pop(self.number, None)
         info = self.getInfo()  # kept: `info.media` points into it
         for index, media in enumerate(info.media):
@@ -69,7 +69,7 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
                 self._event(name)
             self.media_status = media.status
 
-    def onCallTsxState(self, prm: Any) -> None:  # noqa: N802
+    def onCallTsxState(self, prm: Any) -> None:  # noqa: N802 - PJSIP's name
         transaction = prm.e.body.tsxState.tsx
         if transaction.role != pj.PJSIP_ROLE_UAC:
             return
@@ -81,28 +81,28 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
             about = {"code": transaction.statusCode, "reason": transaction.statusText, "text": received(prm.e)}
             self._event(EventName.TRANSACTION, method=method, took=took, **about)
 
-    def onDtmfDigit(self, prm: Any) -> None:  # noqa: N802
+    def onDtmfDigit(self, prm: Any) -> None:  # noqa: N802 - PJSIP's name
         self._event(EventName.DTMF, digit=prm.digit)
 
     def _event(self, name: EventName, **fields: Any) -> None:
         self.phone.line.event(name, call=self.number, sip_call_id=self.sip_call_id, **fields)
 
 
-class PhoneAccount(pj.Account):  # type: ignore[misc]
+class PhoneAccount(pj.Account):  # type: ignore[misc]  # PJSIP's classes have no types
     """The registration, and the door for incoming calls."""
 
     def __init__(self, phone: PhoneProcess) -> None:
         super().__init__()
         self.phone = phone
 
-    def onRegState(self, prm: Any) -> None:  # noqa: N802
+    def onRegState(self, prm: Any) -> None:  # noqa: N802 - PJSIP's name
         if prm.code // 100 == 2:
             name = EventName.REGISTERED if prm.expiration > 0 else EventName.UNREGISTERED
         else:
             name = EventName.REGISTRATION_FAILED
         self.phone.line.event(name, code=prm.code, reason=prm.reason, text=prm.rdata.wholeMsg)
 
-    def onIncomingCall(self, prm: Any) -> None:  # noqa: N802
+    def onIncomingCall(self, prm: Any) -> None:  # noqa: N802 - PJSIP's name
         phone = self.phone
         call = phone.add_call(prm.callId)
         call._event(EventName.INCOMING, peer=call.getInfo().remoteUri, text=prm.rdata.wholeMsg)

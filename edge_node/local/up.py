@@ -80,7 +80,7 @@ def _wait_ready(settings: Settings) -> None:
     """Each part answers for itself: HTTP, the ng protocol, SIP."""
     for name, check in probe.checks(settings).items():
         try:
-            wait_until(lambda check=check: check() is not None, READY_SEC, name)  # type: ignore[misc]
+            wait_until(lambda check=check: check() is not None, READY_SEC, name)  # type: ignore[misc]  # mypy cannot infer a lambda's default
         except WaitError as error:
             log = Supervisor(settings).log_file(name)
             tail = log.read_text(errors="replace").splitlines()[-5:] if log.is_file() else []
