@@ -207,8 +207,7 @@ class Decisions:
 
     async def _route(self, pending: _Pending, kamailio: Sender) -> None:
         question = pending.question
-        request = questions.route_request(question, self._node)
-        reply = await self._exchange("/route", request.wire(), pending, late=LATE_SEC)
+        reply = await self._exchange("/route", questions.route_request(question, self._node).wire(), pending, LATE_SEC)
         if (wanted := replies.challenge(reply)) is not None:
             self._challenge(pending, kamailio, wanted)
             return
@@ -264,6 +263,7 @@ class Decisions:
         return max(0.0, pending.started + self._limits.timeout - self._clock())
 
     def _challenge(self, pending: _Pending, kamailio: Sender, wanted: Challenge) -> None:
+        self._metrics.failed_logins.saw(pending.question, wanted)
         self._answer(pending, kamailio, answers.challenge(pending.question, wanted), "challenged")
 
     def _failed(self, pending: _Pending, kamailio: Sender, error: BrainError, *, may_be_admitted: bool) -> None:

@@ -41,6 +41,8 @@ class MediaWatch:
             try:
                 async with asyncio.timeout(CHECK_SEC):
                     await self._rtpengine.restarted.wait()
+                # now even the youngest call of before the start is old enough to be judged
+                await asyncio.sleep(_YOUNG_SEC)
             except TimeoutError:
                 continue
 

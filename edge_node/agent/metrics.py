@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from edge_node.agent.logins import FailedLogins
+
 _DECISION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 
 
@@ -32,6 +34,8 @@ class Metrics:
         self.commands = Counter("tandem_agent_commands", "Commands", ("op", "status"), registry=self.registry)
         self.calls = Gauge("tandem_agent_calls", "Live calls", registry=self.registry)
         self.contacts = Gauge("tandem_agent_contacts", "Registered contacts", registry=self.registry)
+        self.failed_logins = FailedLogins()
+        self.registry.register(self.failed_logins)
         self.clock_offset = Gauge(
             "tandem_agent_clock_offset_seconds", "The brain's clock minus the node's", registry=self.registry
         )
