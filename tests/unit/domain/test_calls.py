@@ -21,6 +21,7 @@ from tandem.domain.calls import (
     Progressed,
     Refused,
     State,
+    answered_by,
     disposition_of,
     recheck,
     renew,
@@ -210,3 +211,10 @@ def test_every_order_of_one_call_s_reports_ends_in_the_same_record() -> None:
             call = after
         records.add((call.state, call.answer_ts, call.end_ts, call.disposition, call.hangup_cause, call.billsec))
     assert records == {(State.ENDED, T0 + 2_000, T0 + 9_000, Disposition.ANSWERED, "200", 7)}
+
+
+def test_who_took_the_call_is_the_only_one_left() -> None:
+    rung = replace(RINGING, ringing=("us_1", "us_2", "us_3"))
+    taken = answered_by(rung, "us_2")
+    assert (taken.callee_user_id, taken.ringing) == ("us_2", ("us_2",))
+    assert taken.row_version == rung.row_version + 1
