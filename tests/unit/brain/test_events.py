@@ -207,6 +207,13 @@ async def test_an_older_registration_report_changes_nothing(phones: LocalBrain) 
     assert (await phones.invite(ACME, "1001", "1003"))["action"] == "proxy"
 
 
+async def test_a_registration_from_the_future_can_be_removed(phones: LocalBrain) -> None:
+    await scene.send(phones, registration(phones, "added", 60_000, at=phones.now + 10**9))
+    await phones.advance(1_000)
+    await scene.send(phones, registration(phones, "removed", 60_000))
+    assert (await phones.invite(ACME, "1001", "1003"))["code"] == 480
+
+
 @pytest.mark.parametrize("uri", [None, "*", ""])
 async def test_an_older_registration_does_not_bring_a_removed_contact_back(phones: LocalBrain, uri: str | None) -> None:
     await phones.advance(1_000)
@@ -267,6 +274,9 @@ async def test_a_snapshot_of_another_node_says_nothing_about_this_one_s_calls(ph
     assert (await phones.invite(ACME, "1003", "1002"))["action"] == "proxy"
     await scene.send(phones, scene.snapshot(phones, ACME, [scene.listing(routed)]), node_id=OTHER_NODE)
     await scene.send(phones, scene.snapshot(phones, ACME, []))
+    assert (await scene.usage(phones, ACME)).get(ALICE) is None
+    await phones.advance(1_000)
+    await scene.send(phones, scene.snapshot(phones, ACME, [scene.listing(routed)]), node_id=OTHER_NODE)
     assert (await scene.usage(phones, ACME)).get(ALICE) is None
 
 
