@@ -323,29 +323,6 @@ async def test_accounts_older_than_the_tree_get_it_with_what_they_inherit() -> N
     assert await below(database, ACME.account_id) == [ACME.account_id, *(child for child, _ in children)]
 
 
-async def test_a_pull_reads_only_the_tables_that_changed() -> None:
-    control = SqliteDatabase(seeds.migrated())
-    for statement, params in seeds.rows_of(ACME):
-        control.connection.execute(statement, params)
-    book = Book(SqliteSql(sqlite3.connect(":memory:")), seeds.MASTER_KEY)
-    sizes: list[int] = []
-
-    class Counting:
-        async def batch(self, statements: Any) -> Any:
-            sizes.append(len(statements))
-            return await control.batch(statements)
-
-    assert await book.replica.pull(Counting(), ACME.account_id)
-    assert sizes == [1, 2 + 5]
-    sizes.clear()
-    assert not await book.replica.pull(Counting(), ACME.account_id)
-    assert sizes == [1]
-    sizes.clear()
-    control.connection.execute("UPDATE sip_user SET dnd = 1 WHERE id = ?", (ALICE.user_id,))
-    assert await book.replica.pull(Counting(), ACME.account_id)
-    assert sizes == [1, 2 + 1]
-
-
 PUSHED_OUT = (
     ("sip_domain", "domain", rows.insert("sip_domain", id="new", account_id=ACME.account_id, domain=GLOBEX.domain)),
     ("sip_user", "username", rows.insert("sip_user", id="new", account_id=ACME.account_id, username="1001")),

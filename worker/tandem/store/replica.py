@@ -1,8 +1,7 @@
 """The replica of an account's configuration in its PresenceDO (design section 3).
 
 D1's change log names what changed since a version; a page of it is read with the rows in one transaction and applied
-in one, so the replica is at every moment a state that D1 had, and converges to D1 whatever was missed. Only the tables
-that a page names are read: mostly none (the sweep), or one.
+in one, so the replica is at every moment a state that D1 had, and converges to D1 whatever was missed.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _OWNED: Final = {
     "account": "t.id IN (SELECT ancestor_id FROM account_tree WHERE account_id = ?1)",
     "sip_trunk": "(t.account_id = ?1 OR t.account_id IS NULL AND EXISTS (SELECT 1 FROM account WHERE id = ?1))",
 }
-PAGE: Final = 500
+PAGE: Final = 2_000
 _FINGERPRINT: Final = hashlib.sha256(_SQL["schema"].encode()).hexdigest()
 
 
@@ -53,44 +52,33 @@ class Replica:
     async def pull(self, control: Database, account_id: str) -> bool:
         """Fetches and applies what is new; whether anything was. Safe to run at any time, in parallel too."""
         moved = False
-        ahead: tuple[int, list[str]] | None = None
         while True:
             since = self.version
-            if ahead is None or ahead[0] != since:
-                (named,) = await control.batch([(_SQL["tables_named"], (account_id, since, PAGE, 0))])
-                ahead = since, _tables(named)
-            tables = ahead[1]
+            statements = [(_SQL["changes"], (account_id, since, PAGE))]
+            statements += [(self._changed_rows(table), (account_id, since, PAGE)) for table in TABLES]
+            changes, *found = await control.batch(statements)
             if self.version != since:
                 continue  # another pull went ahead meanwhile, and may have read less than this one
-            if not tables:
+            if changes:
+                rows = dict(zip(TABLES, found, strict=True))
+                self._sql.transaction(lambda changes=changes, rows=rows: self._apply(changes, rows))  # type: ignore[misc]
+                self.version = int(changes[-1]["version"])
+                moved = True
+            if len(changes) < PAGE:
                 return moved
-            changes, following, *rows = await control.batch(
-                [
-                    (_SQL["changes"], (account_id, since, PAGE)),
-                    (_SQL["tables_named"], (account_id, since, PAGE, PAGE)),
-                    *((self._changed_rows(table), (account_id, since, PAGE)) for table in tables),
-                ]
-            )
-            named_now = {change["table_name"] for change in changes}
-            if self.version != since or not named_now or not named_now <= set(tables):
-                ahead = None
-                continue  # so it did now, or a table changed in between that was not read
-            found = dict(zip(tables, rows, strict=True))
-            self._sql.transaction(lambda changes=changes, found=found: self._apply(changes, found))  # type: ignore[misc]
-            self.version = int(changes[-1]["version"])
-            ahead = self.version, _tables(following)
-            moved = True
 
     def _apply(self, changes: list[Row], rows: dict[str, list[Row]]) -> None:
         """One statement a table for what goes and one for what comes: crossings cost more than rows."""
-        for table, found in rows.items():
-            gone = [change["row_id"] for change in changes if change["table_name"] == table]
-            self._sql.run(_SQL["delete_rows"].format(table=table), json.dumps(gone))
-            if found:
+        gone: dict[str, list[str]] = {}
+        for change in changes:
+            gone.setdefault(_known(change["table_name"]), []).append(change["row_id"])
+        for table, ids in gone.items():
+            self._sql.run(_SQL["delete_rows"].format(table=table), json.dumps(ids))
+            if rows[table]:
                 columns = self._columns[table]
                 values = ", ".join(f"value ->> {index}" for index in range(len(columns)))
                 insert = _SQL["insert_rows"].format(table=table, columns=", ".join(columns), values=values)
-                self._sql.run(insert, json.dumps([[row[column] for column in columns] for row in found]))
+                self._sql.run(insert, json.dumps([[row[column] for column in columns] for row in rows[table]]))
         self._sql.run(_SQL["set_meta"], "config_version", changes[-1]["version"])
 
     def _changed_rows(self, table: str) -> str:
@@ -110,8 +98,7 @@ class Replica:
         return found[0] if found else None
 
 
-def _tables(named: list[Row]) -> list[str]:
-    for row in named:
-        if row["table_name"] not in TABLES:
-            raise ValueError(f"the change log names the table {row['table_name']!r}, which no replica has")
-    return [row["table_name"] for row in named]
+def _known(table: str) -> str:
+    if table not in TABLES:
+        raise ValueError(f"the change log names the table {table!r}, which no replica has")
+    return table

@@ -84,12 +84,6 @@ CREATE INDEX verified_number_e164 ON verified_number (e164);
 -- name: columns
 SELECT json_group_array(name) AS j FROM pragma_table_info(?);
 
--- name: tables_named
--- ?3 changes after the version ?2, and ?4 more.
-SELECT DISTINCT table_name FROM (
-  SELECT table_name FROM config_change WHERE account_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3 OFFSET ?4
-) ORDER BY table_name;
-
 -- name: changes
 SELECT table_name, row_id, version FROM config_change
 WHERE account_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3;
