@@ -106,7 +106,17 @@ class Agent:
             self.metrics,
             self._log,
         )
-        operations = Operations(config, self.live, self.rebuilder, kamailio, self.heartbeat, self.reports, self.clock)
+        operations = Operations(
+            config,
+            self.live,
+            self.rebuilder,
+            kamailio,
+            self.heartbeat,
+            self.reports,
+            self.decisions,
+            self.evapi,
+            self.clock,
+        )
         commands = Commands(
             config.node,
             read_credential(config.credential_file),

@@ -38,6 +38,14 @@ class MediaCall:
     number: int
 
 
+class NotAnsweredError(KamailioError):
+    """The call still rings: it is not for `dlg.end_dlg`."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__("the call is not answered yet")
+        self.call = call
+
+
 class Rpc:
     """JSON-RPC 2.0 by HTTP POST. Use as an asynchronous context manager."""
 
@@ -99,7 +107,7 @@ class Kamailio:
             if call.call_id != call_id:
                 continue
             if call.state == "early":
-                raise KamailioError("the call is not answered yet")
+                raise NotAnsweredError(call)
             await self._rpc.call("dlg.end_dlg", int(dialog["h_entry"]), int(dialog["h_id"]))
             return call
         return None

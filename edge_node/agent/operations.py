@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edge_node.agent import seam
 from edge_node.agent.clock import Clock
 from edge_node.agent.commands import Operation, OperationError
 from edge_node.agent.config import Config
+from edge_node.agent.decisions import Decisions
+from edge_node.agent.evapi import Evapi
 from edge_node.agent.heartbeat import Heartbeat
-from edge_node.agent.kamailio import Kamailio, KamailioError
+from edge_node.agent.kamailio import Kamailio, KamailioError, NotAnsweredError
 from edge_node.agent.live import Live
 from edge_node.agent.rebuild import Rebuilder
 from edge_node.agent.reports import Reports
@@ -25,6 +28,8 @@ class Operations:
         kamailio: Kamailio | None,
         heartbeat: Heartbeat,
         reports: Reports,
+        decisions: Decisions,
+        evapi: Evapi,
         clock: Clock,
     ) -> None:
         self._config = config
@@ -33,6 +38,8 @@ class Operations:
         self._kamailio = kamailio
         self._heartbeat = heartbeat
         self._reports = reports
+        self._decisions = decisions
+        self._evapi = evapi
         self._clock = clock
 
     def table(self) -> Mapping[str, Operation]:
@@ -61,16 +68,22 @@ class Operations:
         return result.model_dump(by_alias=True, exclude_none=True)
 
     async def hangup(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Ends an answered call by BYE both ways. One that is not live is a success: `{"live": false}`.
+        """Ends an answered call by BYE both ways, one that rings by CANCEL. One that is not live is a success:
+        `{"live": false}`.
 
-        The end is told here: Kamailio's own event is lost when both BYEs are answered before `dlg.end_dlg` has returned
-        (dlg_bye_all of its dialog module reads the state too late). Two ends do no harm.
+        The end of an answered one is told here: Kamailio's own event is lost when both BYEs are answered before
+        `dlg.end_dlg` has returned (dlg_bye_all of its dialog module reads the state too late). Two ends do no harm.
         """
         call_id, cause = _text(args.get("call_id"), "call_id"), _text(args.get("cause", "command"), "cause")
         if self._kamailio is None:
             raise OperationError("kamailio_unavailable", "This node has no JSON-RPC to Kamailio.")
         try:
             call = await self._kamailio.end_call(call_id)
+        except NotAnsweredError as error:
+            ringing = error.call
+            self._evapi.send(seam.hangup(ringing.sip_call_id, ringing.from_tag, ringing.cseq, cause))
+            self._decisions.staggered.nudge(call_id)
+            return {"live": True}
         except KamailioError as error:
             raise OperationError("kamailio_refused", f"Kamailio did not end the call: {error}") from error
         if call is None:

@@ -220,6 +220,16 @@ def ring(tm: str, first: int, until: int) -> bytes:
     return _encode({"tm": tm, "do": "ring", "from": first, "until": until})
 
 
+def hangup(sip_call_id: str, from_tag: str, cseq: str, cause: str) -> bytes:
+    """Ends a call that is not answered yet; `cause` is a word of `[a-z_]`."""
+    fields = {"callid64": _base64(sip_call_id), "ftag64": _base64(from_tag), "cseq": cseq, "cause": cause}
+    return _encode({"do": "hangup", **fields})
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 def deliver(tm: str, flags: str = "") -> bytes:
     """Another node's call may ring here; with rtpengine's `flags` this node's relay joins."""
     return _encode({"tm": tm, "do": "deliver", "flags": flags})

@@ -18,7 +18,7 @@ from tests.edge.kamailio_scene import (
     targets,
     until,
 )
-from tests.edge.kamailio_stub_agent import StubAgent, text
+from tests.edge.kamailio_stub_agent import Answer, Message, StubAgent, text
 
 
 async def test_a_call_goes_through_the_relay_and_is_reported(node: Node, agent: StubAgent, phones: Phones) -> None:
@@ -220,6 +220,29 @@ async def test_serial_targets_need_no_second_question(agent: StubAgent, phones: 
     second.answer(await second.request("INVITE"), 200, body=sdp(5000))
     assert (await caller.reply(200)).status == 200
     assert len([q for q in agent.questions if q["ask"] == "route"]) == 1
+
+
+async def test_serial_targets_ring_for_their_own_time(agent: StubAgent, phones: Phones) -> None:
+    caller, first = await phones.pair()
+    second = await phones.registered(f"next{first.name}")
+
+    def in_turn(question: Message) -> Answer:
+        answer = targets(question, first.name, second.name, routing="serial")
+        assert answer is not None
+        answer["rtjson"]["routes"][0]["fr_inv_timer"] = 600
+        return answer
+
+    agent.route = in_turn
+    caller.raw(caller.build("INVITE", "sip:100@acme.test", body=sdp(4000)))
+    invite = await first.request("INVITE")
+    first.answer(invite, 180)
+    cancel = await first.request("CANCEL", 2)
+    first.answer(cancel, 200)
+    first.answer(invite, 487)
+    second.answer(await second.request("INVITE"), 200, body=sdp(5000))
+    assert (await caller.reply(200)).status == 200
+    event = await agent.event(lambda e: e["kind"] == "dialog" and e["state"] == "answer")
+    assert text(event, "target") == f"sip:dev_{second.name}@acme.test"
 
 
 async def test_all_contacts_ring_and_the_loser_is_cancelled(node: Node, agent: StubAgent, phones: Phones) -> None:

@@ -107,15 +107,18 @@ async def test_headers_of_strangers_are_stripped(agent: StubAgent, phones: Phone
     pai = "<sip:ceo@acme.test>"
     extra = (
         f"X-Tandem-Anything: a.b.c\r\nP-Asserted-Identity: {pai}\r\nDiversion: <sip:1@x>\r\n"
+        "Diversion: <sip:2@x>;reason=unknown\r\nP-Called-Party-ID: <sip:+1202@x>\r\n"
         "Proxy-Authorization: Digest x\r\nUser-Agent: phone\r\nPrivacy: id\r\n"
     )
     caller.raw(caller.build("INVITE", f"sip:{callee.name}@acme.test", extra=extra, body=sdp(4000)))
     invite = await callee.request("INVITE")
-    for name in ("x-tandem-anything", "p-asserted-identity", "diversion", "proxy-authorization"):
+    for name in ("x-tandem-anything", "p-asserted-identity", "diversion", "p-called-party-id", "proxy-authorization"):
         assert not invite.all(name), name
     assert invite.header("from").startswith('"Al x ice" <sip:')
     question = agent.questions[-1]
     assert (text(question, "pai"), text(question, "privacy"), text(question, "auth")) == (pai, "id", "Digest x")
+    assert text(question, "diversion") == "<sip:1@x>,<sip:2@x>;reason=unknown"
+    assert text(question, "called") == "<sip:+1202@x>"
     callee.answer(invite, 200, body=sdp(5000), extra="X-Tandem-Secret: 1\r\n")
     assert not (await caller.reply(200)).all("x-tandem-secret")
 

@@ -195,6 +195,7 @@ class FakeKamailio:
     contacts: list[tuple[str, str, int]] = field(default_factory=list)
     acked: list[str] = field(default_factory=list)
     orders: list[tuple[str, str, str]] = field(default_factory=list)
+    hangups: list[Json] = field(default_factory=list)
     answers: dict[str, list[Json]] = field(default_factory=dict)
     unacknowledged: dict[str, Json] = field(default_factory=dict)
     rpc_calls: list[tuple[str, list[Any]]] = field(default_factory=list)
@@ -291,6 +292,8 @@ class FakeKamailio:
             return
         if message.get("do") in ("add", "over"):
             self.orders.append((message["do"], message["tm"], message["route"]))
+        elif message.get("do") == "hangup":
+            self.hangups.append(message)
         elif "ack" in message:
             self.acked.append(message["ack"])
             self.unacknowledged.pop(message["ack"], None)

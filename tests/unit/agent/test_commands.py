@@ -23,6 +23,7 @@ from tests.unit.agent.stubs import (
     FakeKamailio,
     Json,
     StubBrain,
+    b64,
     eventually,
     live_dialog,
     verdict,
@@ -79,11 +80,16 @@ async def test_hangup_is_told_even_when_kamailio_does_not(
     assert agent.live.calls == 0
 
 
-async def test_hangup_of_a_ringing_call_is_not_possible(agent: Agent, kamailio: FakeKamailio) -> None:
+async def test_hangup_of_a_ringing_call_cancels_it(agent: Agent, kamailio: FakeKamailio) -> None:
+    """Kamailio reports the end itself."""
     kamailio.dialogs = [live_dialog(CALL, state=2)]
-    reply = await give(agent, command(agent, "hangup", call_id=CALL))
-    assert (reply["status"], reply["result"]["code"]) == ("failed", "kamailio_refused")
-    assert "not answered" in reply["result"]["message"]
+    reply = await give(agent, command(agent, "hangup", call_id=CALL, cause="operator"))
+    assert (reply["status"], reply["result"]) == ("done", {"live": True})
+    await eventually(lambda: kamailio.hangups)
+    [order] = kamailio.hangups
+    expected = {"callid64": b64(f"sip-{CALL}"), "ftag64": b64("ft1"), "cseq": "7", "cause": "operator"}
+    assert order == {"do": "hangup", **expected}
+    assert not [method for method, _ in kamailio.rpc_calls if method == "dlg.end_dlg"]
 
 
 async def test_hangup_of_a_call_that_is_gone(agent: Agent, kamailio: FakeKamailio) -> None:
