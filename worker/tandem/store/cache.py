@@ -1,4 +1,4 @@
-"""What an isolate remembers of D1: hits for 60 s, misses for 2 s, bounded; old hits while D1 cannot be read.
+"""What an isolate remembers of D1: hits for 60 s, misses for 1 s, bounded; old hits while D1 cannot be read.
 
 docs/decisions/0009-stale-lookups.md tells why an entry outlives its time when D1 is away, and for how long.
 """
@@ -14,7 +14,7 @@ from tandem.runtime import Database, Param, Row, Statement
 from tandem.runtime.log import log
 
 HIT_MS: Final = 60_000
-MISS_MS: Final = 2_000
+MISS_MS: Final = 1_000
 STALE_MS: Final = 600_000
 ASK_AGAIN_MS: Final = 2_000
 BOUND: Final = 10_000
