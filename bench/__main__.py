@@ -20,6 +20,7 @@ from bench.load import closed_loop, registered
 from bench.measure import Lane, compare
 from bench.memory import heap
 from bench.profile import profile
+from bench.scale import scale
 from bench.servers import Server, first_answer, migrated, start_brain, start_twin
 from bench.statements import statements
 from bench.world import TENANTS, USERS, Phones, make_tenants, rows
@@ -28,7 +29,7 @@ from tests.support import seeds
 
 ARRIVING = 50.0
 Start = Callable[[], Server]
-PARTS = ("starts", "lanes", "profile", "heap")
+PARTS = ("starts", "lanes", "profile", "heap", "scale")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ def say(text: str) -> None:
 
 
 async def bench(size: Size, parts: Sequence[str], folder: Path, root: Path) -> dict[str, Any]:
+    grown: dict[str, Any] = {}
+    if "scale" in parts:
+        say("starting three brains of different size")
+        grown = {"scale": await scale(folder, root, size.rounds, size.seconds, say)}
+        parts = [part for part in parts if part != "scale"]
+        if not parts:
+            return grown
     say("starting the brain and its twin")
     migrated(folder, ("brain", "twin"))
     starts: dict[str, Start] = {
@@ -76,7 +84,7 @@ async def bench(size: Size, parts: Sequence[str], folder: Path, root: Path) -> d
         found = await _both(size, parts, *servers)
     if "starts" in parts:
         found["starts"] = {name: round(median(seen), 2) for name, seen in cold.items()}
-    return found
+    return found | grown
 
 
 async def _both(size: Size, parts: Sequence[str], brain: Server, twin: Server) -> dict[str, Any]:
@@ -121,6 +129,8 @@ def show(found: dict[str, Any]) -> bool:
         print("start to first answer:", ", ".join(f"{name} {seconds} s" for name, seconds in found["starts"].items()))
     if "heap" in found:
         print(f"resident memory of the brain's workerd: {found['heap']['resident_mb']} MB")
+    if "scale" in found:
+        print(report.scales(found["scale"]), end="\n\n")
     verdicts = report.verdicts(found)
     for held, text in verdicts:
         print(f"{'holds' if held else 'FAILS'}  {text}")
@@ -131,16 +141,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round; results/ is left alone")
     parser.add_argument("--root", type=Path, default=REPOSITORY, help="another checkout whose brain is measured")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure; the rest stays")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="what to measure; the rest stays")
     parser.add_argument("--heap", type=int, help="decisions of the heap run")
     given = parser.parse_args()
     size = QUICK if given.quick else FULL
+    parts = given.only or [part for part in PARTS if part != "scale" or not given.quick]
     if given.heap is not None:
         size = Size(size.lanes, size.rounds, size.seconds, given.heap, size.starts)
     folder = REPOSITORY / ".local" / "bench" / str(os.getpid())
     folder.mkdir(parents=True)
     try:
-        found = asyncio.run(bench(size, given.only, folder, given.root.resolve()))
+        found = asyncio.run(bench(size, parts, folder, given.root.resolve()))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     held = show(found)

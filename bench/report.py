@@ -10,6 +10,9 @@ from typing import Any
 
 from bench.profile import STEPS
 
+# A tree of 10 000 rows is one or two pages deeper than one of 25.
+GROWTH = 1.5
+_SCALE_FIGURES = ("per_second", "p50", "p95", "cpu", "cpu_ratio", "p50_ratio")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -36,6 +39,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def scales(found: dict[str, Any]) -> str:
+    """The lanes by size, then what replicas cost."""
+    head = ("lane", "size", "decisions/s", "p50 ms", "p95 ms", "CPU ms", "CPU ratio", "p50 ratio")
+    rows = [
+        (lane["lane"], one["scale"], *(f"{one[name]:.2f}" for name in _SCALE_FIGURES))
+        for lane in found["lanes"]
+        for one in lane["rows"]
+    ]
+    pulls = [
+        (name, *(f"{one[key]}" for key in ("load_sec", "load_cpu_sec", "change_ms", "nothing_ms")))
+        for name, one in found["replica"].items()
+    ]
+    heads = ("replica of a tenant", "load s", "CPU s", "change ms", "nothing ms")
+    return f"{table(head, rows)}\n\n{table(heads, pulls)}"
 
 
 def lanes(found: Sequence[dict[str, Any]]) -> str:
@@ -105,6 +124,11 @@ def verdicts(found: dict[str, Any]) -> list[tuple[bool, str]]:
         times = f"{arriving['p95_ratio']:.1f} x the twin's (at most 4)"
         held.append((worst >= 0.18, f"/route admit + release: {worst:.2f} x the twin's throughput (at least 0.18)"))
         held.append((arriving["p95_ratio"] <= 4, f"p95 at {arriving['rate']:.0f}/s: {times}"))
+    if "scale" in found:
+        for lane in found["scale"]["lanes"]:
+            worst = max(one["cpu_ratio"] for one in lane["rows"])
+            text = f"{lane['lane']} with 10 000 users: {worst:.2f} x the CPU of 100 (at most {GROWTH})"
+            held.append((worst <= GROWTH, text))
     if "heap" in found:
         heap = found["heap"]
         growth = heap["growth_over_last_half_percent"]

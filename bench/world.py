@@ -50,6 +50,9 @@ class Phones:
     clock: Callable[[], int] = now_ms
     _turn: itertools.count[int] = field(default_factory=itertools.count)
 
+    def __post_init__(self) -> None:
+        self._people = [list(tenant.people.values()) for tenant in self.tenants]
+
     def registers(self, count: int) -> list[bytes]:
         return [post("/auth", self.register_body(next(self._turn))) for _ in range(count)]
 
@@ -84,11 +87,27 @@ class Phones:
         }
         return json.dumps(fields, separators=(",", ":"))
 
+    def inbound(self, number: str, carrier: str) -> bytes:
+        """A call from a carrier's address to a number."""
+        turn = next(self._turn)
+        uri = f"sip:+{number}@sip.bench.example"
+        fields = {
+            **_common(f"{turn}-{os.urandom(8).hex()}@{carrier}", "1"),
+            "sourceIp": carrier,
+            "from": "+15559990000",
+            "fromDomain": "carrier.example",
+            "to": f"+{number}",
+            "toDomain": "sip.bench.example",
+            "ruri": uri,
+            "headers": {},
+        }
+        return post("/route", json.dumps(fields, separators=(",", ":")))
+
     def _pick(self, turn: int) -> tuple[Tenant, Person, Person]:
-        tenant = self.tenants[turn % len(self.tenants)]
-        people = list(tenant.people.values())
+        """Every phone in turn, calling the next one."""
+        tenant, people = self.tenants[turn % len(self.tenants)], self._people[turn % len(self.tenants)]
         number = turn // len(self.tenants)
-        return tenant, people[number % USERS], people[(number + 1) % USERS]
+        return tenant, people[number % len(people)], people[(number + 1) % len(people)]
 
 
 def end_event(account_id: str, call_id: str, now: int) -> str:
