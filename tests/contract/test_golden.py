@@ -19,6 +19,7 @@ from tandem.contracts.children import AdmitChild, ChildChanges, ChildrenHeld, Ch
 from tandem.contracts.commands import Command, CommandReply, ReconcileResult
 from tandem.contracts.errors import STATUS, ErrorReply, TandemError, error_reply, parse
 from tandem.contracts.events import EventAck, EventBatch
+from tandem.contracts.explain import ExplainRequest
 from tandem.contracts.fleet import HeartbeatReply, HeartbeatRequest, HelloReply, HelloRequest
 from tandem.contracts.objects import NodeChanged, NodeState, NodeStateQuery, Origin, envelope, open_envelope
 from tandem.contracts.route import RouteReply, RouteRequest
@@ -46,6 +47,7 @@ MESSAGES: dict[str, type[NodeMessage | BrainMessage]] = {
     "reconcile_result": ReconcileResult,
     "cac_view": CacView,
     "cac_reset_request": CacResetRequest,
+    "explain_request": ExplainRequest,
     "cac_reset_reply": CacResetReply,
     "admit_child": AdmitChild,
     "child_verdict": ChildVerdict,

@@ -18,3 +18,6 @@ class ExplainRequest(BrainMessage):
     to: Annotated[Text, Field(min_length=1)]
     at: int | None = None
     source_ip: Text | None = None
+
+    def wire(self) -> str:
+        return self.model_dump_json(exclude_none=True, by_alias=True)
