@@ -90,6 +90,9 @@ async def test_a_revoked_key_ends_at_once(acme: Api) -> None:
     status, reply = await acme.ask("POST", f"/v1/keys/{made['item']['id']}/revoke")
     assert (status, reply["item"]["revoked_at"]) == (200, acme.brain.now)
     await spare.refused((401, "unauthenticated"), "GET", "/v1/users")
+    await acme.brain.advance(5)
+    again = await acme.ask("POST", f"/v1/keys/{made['item']['id']}/revoke")
+    assert (again[0], again[1]["item"]["revoked_at"]) == (200, reply["item"]["revoked_at"])
 
 
 async def test_the_last_use_is_noted_once_a_minute(acme: Api) -> None:

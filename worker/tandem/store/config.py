@@ -155,7 +155,7 @@ def insert(table: str, rows: Sequence[Mapping[str, Param]]) -> list[Statement]:
 
 
 def update(table: str, object_id: str, columns: Mapping[str, Param]) -> Statement:
-    assignments = ", ".join(f"{name} = ?" for name in columns)
+    assignments = ", ".join([*(f"{name} = ?" for name in columns), "revision = revision + 1"])
     return SQL["update"].format(table=table, assignments=assignments), (*columns.values(), object_id)
 
 

@@ -20,7 +20,7 @@ SELECT {columns} FROM call_cdr AS t WHERE {where} ORDER BY t.start_ts DESC, t.ca
 INSERT INTO {table} ({columns}) SELECT {fields} FROM json_each(?);
 
 -- name: update
-UPDATE {table} SET {assignments}, revision = revision + 1 WHERE id = ?;
+UPDATE {table} SET {assignments} WHERE id = ?;
 
 -- name: delete
 DELETE FROM {table} WHERE id = ?;
