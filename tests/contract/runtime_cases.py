@@ -5,6 +5,7 @@ A case gets a `Stage` and raises when something differs; a storage case works on
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ INTEGERS = (0, -1, 1, 2**31, -(2**31) - 1, 2**53 - 2, -(2**53) + 2)
 
 @dataclass(frozen=True)
 class Stage:
-    """`objects` has the method `echo(text)`, and `keep(text)` that returns all that the object was ever given.
+    """`objects` has the methods `echo(text)`, `ponder(seconds)`, and `keep(text)` that returns all it was ever given.
 
     `alarm_due` tells when the alarm will ring (epoch ms).
     """
@@ -142,6 +143,18 @@ async def objects_are_apart(stage: Stage) -> None:
     equal(await stage.objects.call("one", "keep", "c"), "a,c")
 
 
+async def an_object_that_does_not_answer_is_given_up(stage: Stage) -> None:
+    began = now_ms()
+    try:
+        async with asyncio.timeout(0.2):
+            await stage.objects.call("silent", "ponder", "3")
+    except TimeoutError:
+        assert now_ms() - began < 2_000
+    else:
+        raise AssertionError("it answered")
+    equal(await stage.objects.call("silent", "echo", "and lives"), "and lives")
+
+
 async def the_earliest_alarm_rings(stage: Stage) -> None:
     alarm, hour = stage.alarm, now_ms() + 3_600_000
     alarm.at_latest(hour)
@@ -180,6 +193,7 @@ CASES: dict[str, Callable[[Stage], Awaitable[None]]] = {
         batches_are_atomic,
         texts_pass_between_objects,
         objects_are_apart,
+        an_object_that_does_not_answer_is_given_up,
         the_earliest_alarm_rings,
         nobody_listening_is_a_connection_error,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import traceback
 from typing import Any
@@ -32,6 +33,10 @@ class Presence(DurableObject):
 
     async def echo(self, text: str) -> str:
         return text
+
+    async def ponder(self, seconds: str) -> str:
+        await asyncio.sleep(float(seconds))
+        return seconds
 
     async def keep(self, text: str) -> str:
         self._given.append(text)
