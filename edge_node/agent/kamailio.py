@@ -9,18 +9,19 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import aiohttp
 
 from edge_node.agent.live import Call
+from tandem.contracts.auth import Transport
 from tandem.contracts.events import ContactState
 
 _TIMEOUT_SEC: Final = 5.0
 # dlg states of modules/dialog/dlg_hash.h: 3 and 4 are answered, 5 is over.
 _ANSWERED: Final = (3, 4)
 _ENDED: Final = 5
-_TRANSPORTS: Final = ("udp", "tcp", "tls", "ws", "wss")
+_TRANSPORTS: Final[dict[str, Transport]] = {name: name for name in get_args(Transport)}
 
 
 class KamailioError(Exception):
@@ -168,7 +169,7 @@ def read_contacts(result: Any, now_ms: int) -> Iterator[ContactState]:
                 device_id=device_id,
                 contact=str(contact.get("Address", ""))[:1024],
                 expires_at=now_ms + left * 1000,
-                transport=transport if transport in _TRANSPORTS else "udp",  # type: ignore[arg-type]
+                transport=_TRANSPORTS.get(transport, "udp"),
                 user_agent=_set(contact.get("User-Agent")),
                 path=_set(contact.get("Path")),
             )

@@ -43,7 +43,7 @@ class FailedLogins(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily("tandem_agent_failed_logins", "Wrong credentials", labels=("kind", "name"))
         for kind, counts in self._counts.items():
-            for name in sorted(counts, key=lambda one, counts=counts: -counts[one])[:SHOWN]:  # type: ignore[misc]
+            for name in sorted(counts, key=counts.__getitem__, reverse=True)[:SHOWN]:
                 family.add_metric((kind, name), counts[name])
         yield family
 

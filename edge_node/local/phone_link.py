@@ -79,7 +79,7 @@ class PhoneLink:
         self._latest = 0
         self._gone = False
         self._greeting = 0  # bytes that PJSIP always prints before its log can be configured
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close())
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         self._process = subprocess.Popen(
             [sys.executable, "-m", "edge_node.local.phone_process"],
             cwd=REPOSITORY,

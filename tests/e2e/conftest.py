@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,9 @@ def phones(tandem: Installation, tmp_path: Path) -> Iterator[Phones]:
 def open_phone(tandem: Installation, phones: Phones) -> Open:
     """`open_phone("1001")` is Acme's registered phone, `open_phone("1001", 1)` Globex's."""
 
-    def open_(extension: str, account: int = 0, **options: object) -> Phone:
+    def open_(extension: str, account: int = 0, **options: Any) -> Phone:
         user = tandem.user(extension, account)
-        return phones.open(user["auth_username"], user["password"], tandem.account(account)["domain"], **options)  # type: ignore[arg-type]
+        return phones.open(user["auth_username"], user["password"], tandem.account(account)["domain"], **options)
 
     return open_
 

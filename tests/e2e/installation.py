@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -62,7 +63,7 @@ class Installation:
 
     def wait_ready(self) -> None:
         for name, check in probe.checks(self.settings).items():
-            wait_until(lambda check=check: check() is not None, 60, name)  # type: ignore[misc]
+            wait_until(partial(_passes, check), 60, name)
 
     def user(self, extension: str, account: int = 0) -> dict[str, Any]:
         """A demo user as demo.json has it."""
@@ -168,7 +169,7 @@ class Installation:
         supervisor.start(programs(settings))
         try:
             for name, check in probe.checks(settings).items():
-                wait_until(lambda check=check: check() is not None, 60, f"{name} of node 2")  # type: ignore[misc]
+                wait_until(partial(_passes, check), 60, f"{name} of node 2")
             yield settings
         finally:
             supervisor.stop()
@@ -210,6 +211,10 @@ class Installation:
         with urllib.request.urlopen(request, timeout=10) as reply:
             found: dict[str, Any] = json.loads(reply.read())
             return found
+
+
+def _passes(check: Callable[[], object | None]) -> bool:
+    return check() is not None
 
 
 def _settings(state: Path, known: Settings | None = None, brain_url: str = "", node: int = 1) -> Settings:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.edge.sip_digest import answer
 from tests.edge.sip_message import Message, parse, reply
@@ -99,11 +99,11 @@ class RawPhone:
             **changed,
         )
 
-    def authorised(self, request: Message, challenged: Message, algorithm: str = "MD5", **how: object) -> Message:
+    def authorised(self, request: Message, challenged: Message, algorithm: str = "MD5", **how: Any) -> Message:
         """The request once more with the answer to a challenge; `how` goes to `sip_digest.answer`."""
         challenge = next(one for one in challenged.challenges() if one.algorithm.upper() == algorithm)
         field = "Authorization" if challenged.status == 401 else "Proxy-Authorization"
-        value = answer(challenge, self.user, self.password, request.method, request.uri, **how)  # type: ignore[arg-type]
+        value = answer(challenge, self.user, self.password, request.method, request.uri, **how)
         return self.again(request, **{field.replace("-", "_"): value})
 
     def within(self, method: str, answered: Message, *, cseq: int, body: str = "", callee: bool = False) -> Message:
@@ -168,10 +168,10 @@ class RawPhone:
         return last
 
     def call(
-        self, uri: str, *, body: str | None = None, algorithm: str = "MD5", deadline: float = 5.0, **request: object
+        self, uri: str, *, body: str | None = None, algorithm: str = "MD5", deadline: float = 5.0, **request: Any
     ) -> tuple[Message, Message]:
         """An INVITE, with credentials when asked: the last INVITE and its final response, not acknowledged if 2xx."""
-        invite = self.request("INVITE", uri, body=self.sdp() if body is None else body, **request)  # type: ignore[arg-type]
+        invite = self.request("INVITE", uri, body=self.sdp() if body is None else body, **request)
         final = self.final(invite, deadline)
         if final.status in (401, 407):
             invite = self.authorised(invite, final, algorithm)

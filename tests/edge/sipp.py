@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.edge.md5_only import md5_only
 from tests.edge.raw_sip import LOOPBACK, RawPhone
@@ -134,9 +135,9 @@ def start(
             running.stop()
 
 
-def run(scenario: str, *, timeout: float = 30.0, **options: object) -> Result:
+def run(scenario: str, *, timeout: float = 30.0, **options: Any) -> Result:
     """Run a scenario to its end; the options are those of `start`."""
-    with start(scenario, timeout=timeout, **options) as process:  # type: ignore[arg-type]
+    with start(scenario, timeout=timeout, **options) as process:
         return process.wait(timeout + GRACE_SECONDS)
 
 

@@ -64,7 +64,8 @@ async def _ask(state: State, one: SimNode, tenant: seeds.Tenant, body: Fields) -
     """The answer; None when the object died over the question and the node did not ask again."""
     while True:
         try:
-            return (await state.lane.inbound(one.node_id, tenant, body))["rtjson"]  # type: ignore[no-any-return]
+            found: Fields = (await state.lane.inbound(one.node_id, tenant, body))["rtjson"]
+            return found
         except DiedError:
             if state.random.random() < 0.6:
                 await state.lane.advance(state.random.choice((20, 200, 3_500)))

@@ -54,7 +54,7 @@ class FakeEngine(asyncio.DatagramProtocol):
     def __init__(self, known: set[str]) -> None:
         self.known = known
 
-    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]  # asyncio's stub
         self.transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:

@@ -178,7 +178,7 @@ def test_rtpengine_boot_id_is_steady() -> None:
 
 
 class _Ng(asyncio.DatagramProtocol):
-    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]  # asyncio's stub
         self.transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
@@ -260,4 +260,4 @@ def test_a_question_hides_its_credentials() -> None:
 
 def test_config_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Config.model_validate(MINIMAL).node = "other"  # type: ignore[misc]
+        Config.model_validate(MINIMAL).node = "other"  # type: ignore[misc]  # it is frozen

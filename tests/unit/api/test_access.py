@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from typing import Any
 
 import jwt
 import pytest
@@ -154,9 +155,9 @@ async def test_an_unknown_address_costs_the_same_work(acme: Api, monkeypatch: py
     monkeypatch.setattr("tandem.api.passwords.scrypt", hashing)
     batch = acme.brain.control.batch
 
-    async def counting(statements: object) -> object:
+    async def counting(statements: Any) -> Any:
         work.append("query")
-        return await batch(statements)  # type: ignore[arg-type]
+        return await batch(statements)
 
     monkeypatch.setattr(acme.brain.control, "batch", counting)
     found = []

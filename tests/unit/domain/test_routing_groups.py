@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -37,8 +38,8 @@ def user(name: str) -> User:
     return User(f"us_{name}", name, name, None, 25, dnd=False, active=True)
 
 
-def device(name: str, **changes: object) -> Device:
-    return Device(f"dev_{name}", DOMAIN, is_webrtc=False, node_id=NODE, **changes)  # type: ignore[arg-type]
+def device(name: str, **changes: Any) -> Device:
+    return Device(f"dev_{name}", DOMAIN, is_webrtc=False, node_id=NODE, **changes)
 
 
 def member(name: str, delay: int = 0, timeout: int | None = None, owner: User | None = None) -> Member:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -48,8 +49,8 @@ TO_CARL = Target("user", "us_c")
 CLOSED = Schedule("sch_1", None, ())
 
 
-def extension(digits: str, kind: str, dest: str = "", **attached: object) -> Extension:
-    return Extension(f"ext_{digits}", digits, Attached(Target(kind, dest), **attached))  # type: ignore[arg-type]
+def extension(digits: str, kind: str, dest: str = "", **attached: Any) -> Extension:
+    return Extension(f"ext_{digits}", digits, Attached(Target(kind, dest), **attached))
 
 
 def exchange(bob: User = BOB, carl: User = CARL) -> Exchange:

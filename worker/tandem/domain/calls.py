@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 UNHEARD_LEASE_MS: Final = 15_000  # from the decision until the node's first word of the call
 UNANSWERED_LEASE_MS: Final = 90_000
@@ -292,8 +292,8 @@ def disposition_of(cause: str | None) -> Disposition:
     return _DISPOSITIONS.get(cause or "", Disposition.FAILED)
 
 
-def _changed(call: Call, **changes: object) -> Call:
-    return replace(call, row_version=call.row_version + 1, **changes)  # type: ignore[arg-type]
+def _changed(call: Call, **changes: Any) -> Call:
+    return replace(call, row_version=call.row_version + 1, **changes)
 
 
 def _seconds(milliseconds: int) -> int:

@@ -21,6 +21,7 @@ __all__ = ["DurableObject", "WorkerEntrypoint"]
 
 T = TypeVar("T")
 SHORTEST_SECRET: Final = 12
+LARGEST_TAKEN: Final = 16 * 1024 * 1024
 LOST_ALARM_MS: Final = 10_000
 LARGEST_SEND: Final = 100
 counters = Counters()
@@ -215,8 +216,11 @@ async def read_request(request: Any, largest: Callable[[str], int]) -> Request:
     path, _, query = target.partition("?")
     most = largest(path)
     announced = headers.get("content-length") or "0"
-    too_large = not announced.isdecimal() or int(announced) > most
-    body = " " * (most + 1) if too_large else await raw.text()
+    size = int(announced) if announced.isdecimal() else LARGEST_TAKEN + 1
+    if most < size <= LARGEST_TAKEN:
+        # Taken off the wire, so that the sender gets to read the refusal; not made a text of.
+        await raw.arrayBuffer()
+    body = " " * (most + 1) if size > most else await raw.text()
 
     def header(name: str) -> str:
         return headers.get(name) or ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from tandem.contracts.children import (
@@ -95,7 +96,7 @@ class ChildLeases:
             by_child.setdefault(one.child_id, []).append(one)
         for child_id, calls in by_child.items():
             held = await self._ask(child_id, calls)
-            self._book.sql.transaction(lambda calls=calls, held=held: self._settle(calls, held, now))  # type: ignore[misc]
+            self._book.sql.transaction(partial(self._settle, calls, held, now))
 
     async def _ask(self, child_id: str, calls: list[ChildCall]) -> set[tuple[str, str]] | None:
         """(call, dimension) of those that count; None when the account cannot say."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from tandem.contracts.children import ChildChange, ChildChanges
@@ -39,14 +40,14 @@ class Outbox:
 
     async def run(self, now: int) -> None:
         for call_id in self._book.asked.abandoned(now):
-            self._book.sql.transaction(lambda call_id=call_id: self._abandon(call_id, now))  # type: ignore[misc]
+            self._book.sql.transaction(partial(self._abandon, call_id, now))
         while owed := self._book.asked.owed(now, BATCH):
             by_ancestor: dict[str, list[Owed]] = {}
             for one in owed:
                 by_ancestor.setdefault(one.ask.ancestor_id, []).append(one)
             for ancestor_id, own in by_ancestor.items():
                 told = await self._tell(ancestor_id, own)
-                self._book.sql.transaction(lambda own=own, told=told: self._note(own, told))  # type: ignore[misc]
+                self._book.sql.transaction(partial(self._note, own, told))
 
     def _abandon(self, call_id: str, now: int) -> None:
         undo(self._book, call_id, None, now)

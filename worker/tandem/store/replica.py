@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from typing import Final
 
 from tandem.runtime import Database, Row, Sql
@@ -61,7 +62,7 @@ class Replica:
                 continue  # another pull went ahead meanwhile, and may have read less than this one
             if changes:
                 rows = dict(zip(TABLES, found, strict=True))
-                self._sql.transaction(lambda changes=changes, rows=rows: self._apply(changes, rows))  # type: ignore[misc]
+                self._sql.transaction(partial(self._apply, changes, rows))
                 self.version = int(changes[-1]["version"])
                 moved = True
             if len(changes) < PAGE:
