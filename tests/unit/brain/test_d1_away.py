@@ -1,4 +1,4 @@
-"""What the Worker in front does while D1 cannot be read (docs/decisions/0009-stale-lookups.md)."""
+"""What the Worker in front does while D1 cannot be read (docs/decisions/0014-stale-lookups.md)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What an isolate remembers of D1: hits for 60 s, misses for 1 s, bounded; old hits while D1 cannot be read.
 
-docs/decisions/0009-stale-lookups.md tells why an entry outlives its time when D1 is away, and for how long.
+docs/decisions/0014-stale-lookups.md tells why an entry outlives its time when D1 is away, and for how long.
 """
 
 from __future__ import annotations
