@@ -53,6 +53,7 @@ def route_request(question: Question, node: str) -> RouteRequest:
     fields: dict[str, Any] = {
         **_common(question, node),
         "call_id": question.our_call_id or None,
+        "account_id": question.our_account_id or None,
         "outcome": question.outcome or None,
         "from_": caller.user,
         "from_domain": caller.host,

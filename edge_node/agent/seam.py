@@ -48,6 +48,7 @@ class Question:
     called_party: str = ""
     diversion: str = ""
     our_call_id: str = ""
+    our_account_id: str = ""
     outcome: str = ""
     # Of a further step: the numbers of the routes that had a branch, each with a comma.
     joined: str = ""
@@ -153,6 +154,7 @@ def _question(texts: dict[str, str]) -> Question:
         called_party=texts.get("called", ""),
         diversion=texts.get("diversion", ""),
         our_call_id=texts.get("callid_ours", ""),
+        our_account_id=texts.get("account_ours", ""),
         outcome=texts.get("outcome", ""),
         joined=texts.get("joined", ""),
         deliver=texts.get("deliver", ""),

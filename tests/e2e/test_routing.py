@@ -246,6 +246,23 @@ def test_a_call_from_the_carrier_rings_the_numbers_owner(tandem: Installation, r
         assert carrier.final(unknown).status == 404
 
 
+def test_a_call_from_the_carrier_goes_on_to_the_deputy(tandem: Installation, registered: Registered) -> None:
+    callee, deputy, trunk = registered("1001"), registered("1003"), tandem.demo["trunk"]
+    changed(tandem, "1001", fwd_busy_kind="user", fwd_busy_id=tandem.user("1003")["id"])
+    edge = (LOOPBACK, tandem.settings.sip_port)
+    try:
+        with RawPhone("12025550199", "", "carrier.example", edge, host=trunk["source_ip"]) as carrier:
+            number = tandem.account()["dids"][0]["e164"]
+            invite = carrier.request("INVITE", f"sip:+{number}@{LOOPBACK}", body=carrier.sdp())
+            carrier.send(invite)
+            refuses(callee, rings(callee))
+            arrived = rings(deputy)
+            assert "reason=user-busy" in arrived.get("Diversion")
+            hangs_up(carrier, invite, (deputy, arrived))
+    finally:
+        changed(tandem, "1001", fwd_busy_kind=None, fwd_busy_id=None)
+
+
 def test_a_callers_limit_is_met_and_freed(tandem: Installation, registered: Registered) -> None:
     caller, callee = registered("1001"), registered("1002")
     changed(tandem, "1001", max_simultaneous=1)

@@ -165,6 +165,7 @@ async def test_busy_goes_back_to_the_brain_and_the_next_target_answers(agent: St
     await first.request("ACK")
     again = await agent.question(lambda q: q["ask"] == "route" and q["outcome"] == "busy")
     assert again["callid_ours"] == "call_" + invite.header("call-id")
+    assert again["account_ours"] == "acc_1"
     request = await second.request("INVITE")
     second.answer(request, 200, body=sdp(5000))
     reply = await caller.reply(200)

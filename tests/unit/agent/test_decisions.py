@@ -103,10 +103,10 @@ async def test_a_further_step_names_the_call_and_its_outcome(
     agent: Agent, brain: StubBrain, kamailio: FakeKamailio
 ) -> None:
     brain.answer["/route"] = lambda _: directive(action="reject", routes=[], code=486, reason="Busy Here")
-    answer = await kamailio.ask("7:9", "route", callid_ours=CALL, outcome="busy")
+    answer = await kamailio.ask("7:9", "route", callid_ours=CALL, account_ours=ACCOUNT, outcome="busy")
     assert answer == {"tm": "7:9", "do": "reply", "code": 486, "reason": "Busy Here", "headers": ""}
-    assert brain.bodies("/route")[0]["callId"] == CALL
-    assert brain.bodies("/route")[0]["outcome"] == "busy"
+    asked = brain.bodies("/route")[0]
+    assert (asked["callId"], asked["accountId"], asked["outcome"]) == (CALL, ACCOUNT, "busy")
 
 
 async def test_a_rejection_may_ask_to_come_back_later(agent: Agent, brain: StubBrain, kamailio: FakeKamailio) -> None:
