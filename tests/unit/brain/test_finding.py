@@ -148,6 +148,7 @@ async def test_a_trunk_that_brings_no_calls_by_address_is_not_seen(front: Front,
         ("ruri", {"ruri": "sip:+15550001@x"}),
         ("to", {"to": "+1 (555) 0001"}),
         ("p_called_party_id", {"headers": {"p-called-party-id": "<sip:+15550001@x;user=phone>"}}),
+        ("p_called_party_id", {"headers": {"p-called-party-id": '"N" <sip:+15550001@x>;a=b'}}),
     ],
 )
 async def test_the_number_is_read_where_the_carrier_writes_it(front: Front, number_from: str, where: Fields) -> None:

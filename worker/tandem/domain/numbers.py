@@ -26,6 +26,11 @@ class Dialled:
     domain: str
 
 
+def addr_spec(header: str) -> str:
+    """The URI of a header's name-addr (`"Name" <uri>;parameters`), or the whole when it is a bare URI."""
+    return header.partition("<")[2].partition(">")[0] or header
+
+
 def parse_uri(uri: str) -> Dialled:
     """User and domain of a `sip:`, `sips:` or `tel:` URI or of a bare user; no error: what is not there is empty."""
     text = uri.strip().strip("<>")

@@ -12,7 +12,7 @@ from typing import Final
 
 from tandem.contracts.errors import TandemError
 from tandem.contracts.route import RouteRequest
-from tandem.domain.numbers import candidates, parse_uri
+from tandem.domain.numbers import addr_spec, candidates, parse_uri
 from tandem.runtime import now_ms
 from tandem.store.cache import HIT_MS, MISS_MS
 from tandem.store.control import Control, Domain, TrunkRow
@@ -91,7 +91,7 @@ def _called(asked: RouteRequest, number_from: str) -> str:
         case "to":
             return asked.to
         case "p_called_party_id":
-            return asked.headers.get("p-called-party-id", "")
+            return addr_spec(asked.headers.get("p-called-party-id", ""))
         case _:
             return asked.ruri
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tandem.domain.callerid import UNKNOWN, Caller, identity, is_anonymous, peer_user
 from tandem.domain.calls import Direction
-from tandem.domain.numbers import candidates, normalise
+from tandem.domain.numbers import addr_spec, candidates, normalise
 from tandem.domain.routing.admission import take_call
 from tandem.domain.routing.context import Context
 from tandem.domain.routing.decisions import ANONYMITY_DISALLOWED, NOT_FOUND, Decision, Reject
@@ -119,13 +119,12 @@ def _called(arrival: Arrival, trunk: Trunk | None) -> str:
     where = "ruri" if trunk is None else trunk.number_from
     if where == "to":
         return arrival.to
-    return arrival.headers.get(CALLED_PARTY, "") if where == "p_called_party_id" else arrival.ruri
+    return addr_spec(arrival.headers.get(CALLED_PARTY, "")) if where == "p_called_party_id" else arrival.ruri
 
 
 def _did(context: Context, called: str) -> Did | None:
-    """The number as the account knows it. P-Called-Party-ID is a name-addr: its URI is between `<` and `>`."""
-    uri = called.partition("<")[2].partition(">")[0] or called
-    for digits in candidates(uri, context.account.country):
+    """The number as the account knows it."""
+    for digits in candidates(called, context.account.country):
         found = context.directory.did(digits)
         if found is not None:
             return found
