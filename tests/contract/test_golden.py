@@ -113,8 +113,9 @@ def test_every_golden_file_has_its_message() -> None:
 
 
 def test_every_message_class_of_the_seam_has_a_golden_file() -> None:
-    """Those that are a whole message; parts are covered inside them."""
-    whole = {cls for cls in _subclasses(BaseModel) if cls.__module__.startswith("tandem.contracts") and _whole(cls)}
+    """Those that are a whole message; parts are covered inside them. The public API's are in its OpenAPI document."""
+    seam = {cls for cls in _subclasses(BaseModel) if cls.__module__.startswith("tandem.contracts.")}
+    whole = {cls for cls in seam if _whole(cls) and not cls.__module__.startswith("tandem.contracts.v1.")}
     assert whole - set(MESSAGES.values()) == set()
 
 
