@@ -11,9 +11,12 @@ from edge_node.local.settings import REPOSITORY
 
 DOMAIN = "tests/unit/domain"
 FAST = ("tests/unit", "tests/contract", "tests/property", "tests/simulation")
-# Two at once where nothing waits for a clock; the real parts have the machine to themselves.
+WORKER = "tests/worker"
+# Two at once where nothing waits for a clock; phones and the edge have the machine to themselves.
 PARALLEL = ("--numprocesses=2", "--dist=worksteal")
-REAL = ("tests/worker", "tests/edge", "tests/e2e")
+# Each file has brains of its own.
+BY_FILE = ("--numprocesses=2", "--dist=loadfile")
+REAL = ("tests/edge", "tests/e2e")
 
 
 def main() -> int:
@@ -24,6 +27,7 @@ def main() -> int:
         ["-m", "coverage", "run", "-m", "pytest", DOMAIN],
         ["-m", "coverage", "report"],
         ["-m", "pytest", *PARALLEL, *FAST, f"--ignore={DOMAIN}"],
+        ["-m", "pytest", *BY_FILE, WORKER],
         ["-m", "pytest", *REAL],
     )
     for step in steps:

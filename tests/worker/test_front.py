@@ -75,19 +75,21 @@ def test_a_poke_that_failed_is_tried_again_by_the_queue(caller: Caller) -> None:
     began = time.monotonic()
     failures = _failed_pulls(caller)
     _limit(caller, tenant, 3)
-    caller.brain.d1("ALTER TABLE config_change RENAME TO config_change_away")
+    # A change that no replica can take: the pull fails as a whole until it is gone.
+    where = "account_id = ? AND table_name = 'nothing'"
+    caller.brain.d1("INSERT INTO config_change VALUES (?, 'nothing', 'x', 1000000)", tenant.account_id)
     try:
         assert caller.post("/config/poke", {"accountId": tenant.account_id}, OPERATOR)[0] == 202
         wait_until(lambda: _failed_pulls(caller) >= failures + 2, SWEEP_SEC / 2, "the queue's first try to fail too")
     finally:
-        caller.brain.d1("ALTER TABLE config_change_away RENAME TO config_change")
+        caller.brain.d1(f"DELETE FROM config_change WHERE {where}", tenant.account_id)
     wait_until(lambda: _max(caller, tenant) == 3, SWEEP_SEC / 2, "the queue's next try")
     assert time.monotonic() - began < SWEEP_SEC
 
 
 def _failed_pulls(caller: Caller) -> int:
     lines = caller.brain.log.read_text().splitlines()
-    return sum("decision_failed" in line and "config_change" in line for line in lines)
+    return sum("decision_failed" in line and "nothing" in line for line in lines)
 
 
 def _limit(caller: Caller, tenant: seeds.Tenant, calls: int) -> None:
