@@ -1,28 +1,17 @@
-"""Users, extensions, numbers, and what follows an outcome."""
+"""Ringing a user, and what follows an outcome."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from tandem.domain.account import Account
-from tandem.domain.cac import Dimension, Leg, admit
-from tandem.domain.callerid import Caller, Diversion
-from tandem.domain.calls import Direction, Disposition
-from tandem.domain.hours import Schedule
+from tandem.domain.cac import Dimension, Leg
+from tandem.domain.callerid import Diversion
+from tandem.domain.calls import Disposition
 from tandem.domain.routing import (
-    Attached,
     Branch,
-    Decision,
-    Device,
-    Did,
-    Extension,
-    Forward,
     Frame,
-    Limit,
-    Media,
     Plan,
     Reject,
     Ring,
@@ -31,58 +20,24 @@ from tandem.domain.routing import (
     after,
     dial,
 )
-from tandem.domain.routing.decisions import hangup, needs_media
-from tandem.domain.routing.plan import decode, dumps, encode
-from tandem.domain.routing.users import seat
-from tests.support.exchange import DOMAIN, NODE, Exchange
-
-ALICE = User("us_a", "1001", "Alice", None, 25, dnd=False, active=True)
-BOB = User("us_b", "1002", "Bob", None, 20, dnd=False, active=True)
-CARL = User("us_c", "1003", "Carl", None, 15, dnd=False, active=True)
-DESK = Device("dev_b1", DOMAIN, is_webrtc=False, node_id=NODE)
-SOFT = Device("dev_b2", DOMAIN, is_webrtc=True, node_id=NODE, ring_specific=True)
-AWAY = Device("dev_b3", DOMAIN, is_webrtc=False, node_id="node_unknown")
-CARLS = Device("dev_c1", DOMAIN, is_webrtc=False, node_id=NODE)
-CALLER = Caller("1001", "Alice", DOMAIN, "us_a")
-NUMBER = "12025550100"
-TO_CARL = Target("user", "us_c")
-CLOSED = Schedule("sch_1", None, ())
-
-
-def extension(digits: str, kind: str, dest: str = "", **attached: Any) -> Extension:
-    return Extension(f"ext_{digits}", digits, Attached(Target(kind, dest), **attached))
-
-
-def exchange(bob: User = BOB, carl: User = CARL) -> Exchange:
-    return Exchange(
-        users={"us_a": ALICE, "us_b": bob, "us_c": carl},
-        extensions={
-            "1002": extension("1002", "user", "us_b"),
-            "1003": extension("1003", "user", "us_c"),
-            "1009": extension("1009", "user", "us_nobody"),
-        },
-        devices={"us_b": [DESK, SOFT], "us_c": [CARLS]},
-        dids={NUMBER: Did("did_1", NUMBER, Attached(Target("user", "us_b")))},
-    )
-
-
-def dialled(at: Exchange, to: str, caller: User = ALICE, call_id: str = "call_1") -> Decision:
-    return dial(at.context(call_id), CALLER, caller, f"sip:{to}@{DOMAIN}")
-
-
-def code(decision: Decision) -> int:
-    assert isinstance(decision, Reject), decision
-    return decision.code
-
-
-def rung(decision: Decision) -> list[str]:
-    assert isinstance(decision, Ring), decision
-    return [branch.device.device_id for branch in decision.branches]
-
-
-def plan_of(decision: Decision) -> Plan:
-    assert isinstance(decision, Ring), decision
-    return decision.plan
+from tandem.domain.routing.plan import decode, encode
+from tests.support.office import (
+    ALICE,
+    AWAY,
+    BOB,
+    CALLER,
+    CARL,
+    DESK,
+    NUMBER,
+    SOFT,
+    TO_CARL,
+    code,
+    dialled,
+    exchange,
+    extension,
+    plan_of,
+    rung,
+)
 
 
 def test_a_reachable_user_rings_on_all_devices() -> None:
@@ -314,180 +269,3 @@ def test_extensions_of_extensions_are_hops() -> None:
     assert code(dialled(at, "11")) == 482
     at.extensions["12"] = extension("12", "extension", "ext_gone")
     assert code(dialled(at, "12")) == 480
-
-
-@pytest.mark.parametrize("kind", ["flow", "queue", "voicemail", "conference"])
-def test_what_needs_the_media_engine(kind: str) -> None:
-    at = exchange()
-    at.extensions["*97"] = extension("*97", kind, "x_1")
-    decision = dialled(at, "*97")
-    assert decision == needs_media(kind)
-    assert kind.capitalize() in needs_media(kind).reason
-    at.own = Account("acc_1", "Acme", media_engine="embedded")
-    assert dialled(at, "*97") == Media(Plan(CALLER), Target(kind, "x_1"))
-
-
-@pytest.mark.parametrize(
-    ("bob", "reachable"),
-    [
-        (replace(BOB, dnd=True, voicemail_id="vm_1"), True),
-        (replace(BOB, voicemail_id="vm_1"), False),
-    ],
-)
-def test_voicemail_is_the_fallback(bob: User, reachable: bool) -> None:
-    at = exchange(bob)
-    at.own = Account("acc_1", "Acme", media_engine="embedded")
-    if not reachable:
-        del at.devices["us_b"]
-    decision = dialled(at, "1002")
-    assert isinstance(decision, Media)
-    assert decision.target == Target("voicemail", "vm_1")
-
-
-@pytest.mark.parametrize(
-    ("dest", "answer", "disposition"),
-    [
-        ("", 603, Disposition.REJECTED),
-        ("486", 486, Disposition.BUSY),
-        ("600", 600, Disposition.BUSY),
-        ("404", 404, Disposition.REJECTED),
-        ("499", 499, Disposition.REJECTED),
-        ("200", 603, Disposition.REJECTED),
-        ("700", 603, Disposition.REJECTED),
-        ("4040", 603, Disposition.REJECTED),
-        ("busy", 603, Disposition.REJECTED),
-    ],
-)
-def test_hangup(dest: str, answer: int, disposition: Disposition) -> None:
-    at = exchange()
-    at.extensions["99"] = extension("99", "hangup", dest)
-    assert dialled(at, "99") == hangup(dest)
-    assert (hangup(dest).code, hangup(dest).disposition) == (answer, disposition)
-
-
-def test_an_own_number_dialled_inside_is_an_internal_call() -> None:
-    at = exchange()
-    context = at.context()
-    decision = dial(context, CALLER, ALICE, "sip:+12025550100@acme.example")
-    assert rung(decision) == ["dev_b1", "dev_b2"]
-    assert context.direction is Direction.INTERNAL
-    at.dids[NUMBER] = replace(at.dids[NUMBER], status="disabled")
-    assert code(dialled(at, "+12025550100")) == 404
-    at.dids[NUMBER] = Did("did_1", NUMBER, Attached(None))
-    assert code(dialled(at, "+12025550100")) == 404
-    at.own = replace(at.own, did_default=TO_CARL)
-    assert rung(dialled(at, "+12025550100")) == ["dev_c1"]
-
-
-def test_a_forward_dials_a_number_with_a_diversion() -> None:
-    at = exchange()
-    at.forwards = {"fwd_1": Forward("fwd_1", NUMBER), "fwd_2": Forward("fwd_2", "442071838750")}
-    at.extensions |= {
-        "61": extension("61", "forward", "fwd_1"),
-        "62": extension("62", "forward", "fwd_2"),
-        "63": extension("63", "forward", "fwd_gone"),
-    }
-    plan = plan_of(dialled(at, "61"))
-    assert plan.diversions == (Diversion("61", "unconditional"),)
-    context = at.context()
-    assert code(dial(context, CALLER, ALICE, f"sip:62@{DOMAIN}")) == 503
-    assert context.direction is Direction.OUTBOUND
-    assert code(dialled(at, "63")) == 480
-
-
-def test_forwards_to_own_numbers_in_a_circle_end() -> None:
-    at = exchange()
-    at.forwards = {"fwd_1": Forward("fwd_1", NUMBER)}
-    at.dids[NUMBER] = Did("did_1", NUMBER, Attached(Target("forward", "fwd_1")))
-    assert code(dialled(at, "+12025550100")) == 482
-
-
-@pytest.mark.parametrize(
-    ("bob", "reachable", "expected"),
-    [
-        (BOB, True, ["dev_b1"]),
-        (replace(BOB, fwd_always=TO_CARL), True, ["dev_b1"]),
-        (replace(BOB, dnd=True), True, 486),
-        (replace(BOB, active=False), True, 480),
-        (replace(BOB, max_simultaneous=0), True, 486),
-        (BOB, False, 480),
-    ],
-)
-def test_a_device_can_be_dialled_by_its_id(bob: User, reachable: bool, expected: int | list[str]) -> None:
-    at = exchange(bob)
-    at.devices["us_b"] = [DESK if reachable else replace(DESK, node_id="node_unknown"), SOFT]
-    decision = dialled(at, "dev_b1")
-    if isinstance(expected, int):
-        assert code(decision) == expected
-    else:
-        assert rung(decision) == expected
-        assert code(after(at.context(), plan_of(decision), "no_answer")) == 480
-
-
-@pytest.mark.parametrize("digits", ["911", "112"])
-def test_an_emergency_is_never_limited_and_never_an_extension(digits: str) -> None:
-    at = exchange()
-    at.extensions[digits] = extension(digits, "user", "us_b")
-    context = at.context()
-    caller = replace(ALICE, max_simultaneous=0)
-    at.own = replace(at.own, max_out=0)
-    assert code(dial(context, CALLER, caller, f"sip:{digits}@{DOMAIN}")) == 503
-    assert context.direction is Direction.OUTBOUND
-    assert {row[2] for row in at.ledger.rows["call_1"]} == {Dimension.ACCOUNT_OUT, Dimension.USER_SIMULTANEOUS}
-
-
-def test_windows_count_internal_calls_and_name_the_limit() -> None:
-    at = exchange()
-    at.windows = [("any us_a - 1002", Limit("lim_1", "account", 60, 1, hard=True))]
-    assert rung(dialled(at, "1002", call_id="call_0"))
-    decision = dialled(at, "1002")
-    assert isinstance(decision, Reject)
-    assert (decision.code, decision.dimension, decision.retry_after_sec) == (503, Dimension.CALL_LIMIT, 60)
-    assert rung(dialled(at, "1003"))
-    at.windows = [("", Limit("lim_1", "account", 60, 1, hard=False))]
-    context = at.context("call_2")
-    assert rung(dial(context, CALLER, ALICE, f"sip:1002@{DOMAIN}"))
-    assert context.warnings == ("lim_1",)
-
-
-def test_variables_of_the_way_add_up() -> None:
-    at = exchange(replace(BOB, fwd_always=Target("user", "us_c", (("b", "2"), ("a", "3")))))
-    at.extensions["1002"] = Extension("ext_1", "1002", Attached(Target("user", "us_b", (("a", "1"), ("c", "4")))))
-    assert dict(plan_of(dialled(at, "1002")).vars) == {"a": "3", "b": "2", "c": "4"}
-
-
-def test_a_closed_extension_goes_elsewhere() -> None:
-    at = exchange()
-    at.schedules["sch_1"] = CLOSED
-    at.extensions["1002"] = extension("1002", "user", "us_b", schedule_id="sch_1")
-    assert code(dialled(at, "1002")) == 480
-    at.extensions["1002"] = extension("1002", "user", "us_b", schedule_id="sch_1", closed=TO_CARL)
-    assert rung(dialled(at, "1002")) == ["dev_c1"]
-
-
-def test_a_plan_survives_being_written_down() -> None:
-    plan = Plan(
-        Caller("1001", "Alice", DOMAIN, "us_a", anonymous=True, is_webrtc=True),
-        3,
-        Frame("ring_group", "rg_1", ("rgm_1", "rgm_2")),
-        (Diversion("1002", "user-busy"),),
-        (("a", "1"),),
-    )
-    assert decode(encode(plan)) == plan
-    assert decode(encode(Plan(CALLER))) == Plan(CALLER)
-    assert " " not in dumps(encode(Plan(CALLER)))
-
-
-def test_a_decision_can_be_traced() -> None:
-    at = exchange(replace(BOB, fwd_always=TO_CARL))
-    at.trace = []
-    dialled(at, "1002")
-    assert [step["step"] for step in at.trace] == ["extension", "forward_always", "ring_user"]
-
-
-def test_a_seat_is_taken_once_per_call() -> None:
-    at = exchange()
-    want = seat(replace(BOB, max_simultaneous=1))
-    for _ in range(2):
-        admit(at.ledger, "call_1", [want], now=0)
-    assert at.ledger.used("us_b") == 1
