@@ -1,0 +1,87 @@
+"""What a call's session (CALL_SESSION) asks of the account's PRESENCE: texts in, a text out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tandem.contracts.base import BrainMessage
+
+
+class SessionQuery(BrainMessage):
+    """A call that a node has brought to its media engine: what is it to run?"""
+
+    call_id: str
+    node_id: str
+
+
+class FlowRow(BrainMessage):
+    """A published version; `graph` is the JSON text of a `Graph`."""
+
+    flow_id: str
+    name: str
+    version: int
+    graph: str
+
+
+class MediaRow(BrainMessage):
+    key: str
+    etag: str
+
+
+class SessionFacts(BrainMessage):
+    """All that the session needs, as it is now: the session keeps it to its end.
+
+    `target_kind` is `flow queue voicemail conference`. `flows` has the flow and all that it calls; `schedules` are
+    {id: [timezone, rows of time_schedule_rule]} in the shape of `store.routing_rows`; `media` by id; `playlists` {id:
+    media ids}. `vars` are those that the route set.
+    """
+
+    target_kind: str
+    target_id: str
+    vars: dict[str, str] = {}
+    direction: str
+    from_num: str
+    to_num: str
+    timezone: str
+    language: str
+    voice: Literal["female", "male"]
+    flows: list[FlowRow] = []
+    schedules: dict[str, Any] = {}
+    media: dict[str, MediaRow] = {}
+    playlists: dict[str, list[str]] = {}
+
+
+class LegTarget(BrainMessage):
+    """`dest_kind` as of a route target, or `number` with what is dialled as `dest_id`."""
+
+    dest_kind: str
+    dest_id: str
+
+
+class PlaceLeg(BrainMessage):
+    """The session orders a leg: PRESENCE keeps what it rings, and answers with the token that lets it in. Idempotent by
+    `leg_id`. `caller_id` is a number of the account to show instead of the caller's."""
+
+    call_id: str
+    leg_id: str
+    node_id: str
+    targets: Annotated[list[LegTarget], Field(min_length=1)]
+    timeout_sec: int
+    caller_id: str | None = None
+
+
+class LegPlaced(BrainMessage):
+    uri: str
+    token: str
+
+
+class CallQuery(BrainMessage):
+    call_id: str
+
+
+class CallAlive(BrainMessage):
+    """`live`: the account still has this call."""
+
+    live: bool
