@@ -107,6 +107,10 @@ class Caller:
         found = self.get("/ops/counters")
         return found["d1_queries"], found["object_hops"]
 
+    def heap(self) -> int:
+        """Size of the isolate's WebAssembly memory in bytes."""
+        return int(self.get("/ops/counters")["heap_bytes"])
+
     def records(self, tenant: seeds.Tenant) -> list[Fields]:
         return self.brain.d1("SELECT * FROM call_cdr WHERE account_id = ?", tenant.account_id)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,6 +20,9 @@ from tests.worker.caller import OPERATOR, VARIABLES, Caller, Fields, now_ms
 LIVE_SEC = 2.0
 SWEEP_SEC = 30.0
 HEAL_SEC = SWEEP_SEC + 10
+# What the brain takes of a body that is too long, so that its sender gets to read the refusal.
+TAKEN = 16 * 1024 * 1024
+PIECE = 64 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +170,39 @@ def test_a_bad_body_changes_nothing(
     question = json.dumps(caller.question(tenant, "1001", "1002") | {"method": "INVITE", "realm": tenant.domain})
     refused(caller.post_text(path, spoil(question)), code)
     assert caller.live_calls(tenant) == 0
+
+
+def test_a_body_without_a_length_is_read_no_further_than_it_may_be_long(caller: Caller) -> None:
+    before = caller.heap()
+    for path in ("/auth", "/v1/users"):
+        refused(_send_pieces(caller, path, [b" " * PIECE] * (TAKEN // PIECE)), (413, "too_large"))
+        # Of more than that, the refusal may be lost on the way.
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            refused(_send_pieces(caller, path, [b" " * PIECE] * (4 * TAKEN // PIECE)), (413, "too_large"))
+    assert caller.heap() - before < TAKEN // 2
+
+
+def test_a_body_without_a_length_is_a_body(caller: Caller) -> None:
+    tenant = caller.tenant()
+    question = json.loads(node.register_body(tenant, "1001"))
+    body = json.dumps(question | {"userAgent": "Zoë 😀"}, ensure_ascii=False)
+    signed = node.signed("POST", "/auth", body, now_ms())
+    # One byte a piece: characters of several bytes come apart.
+    status, reply = _send_pieces(caller, "/auth", [bytes([byte]) for byte in body.encode()], signed)
+    assert (status, "challenge" in reply) == (200, True), reply
+
+
+def _send_pieces(
+    caller: Caller, path: str, pieces: list[bytes], headers: Mapping[str, str] | None = None
+) -> tuple[int, Fields]:
+    """`POST` with `Transfer-Encoding: chunked`, a chunk a piece."""
+    connection = http.client.HTTPConnection(LOOPBACK, caller.brain.port, timeout=20)
+    try:
+        connection.request("POST", path, iter(pieces), dict(headers or {}), encode_chunked=True)
+        reply = connection.getresponse()
+        return reply.status, json.loads(reply.read())
+    finally:
+        connection.close()
 
 
 def test_bad_signatures_and_replays_change_nothing(caller: Caller) -> None:

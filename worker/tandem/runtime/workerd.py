@@ -208,24 +208,53 @@ def _secret(raw: Any, name: str) -> str:
 
 
 async def read_request(request: Any, largest: Callable[[str], int]) -> Request:
-    """The request; `largest` tells how many bytes the body of a path may have. A body that announces more is not read,
-    and is longer than that."""
+    """The request; `largest` tells how many bytes the body of a path may have. Of a body that is longer, no more than
+    that ever reaches Python, whose memory never shrinks; `Request.body` is then a text that is too long as well."""
     raw = getattr(request, "js_object", request)
     headers = raw.headers
     target = "/" + raw.url.split("/", 3)[3]
     path, _, query = target.partition("?")
     most = largest(path)
-    announced = headers.get("content-length") or "0"
-    size = int(announced) if announced.isdecimal() else LARGEST_TAKEN + 1
-    if most < size <= LARGEST_TAKEN:
-        # Taken off the wire, so that the sender gets to read the refusal; not made a text of.
-        await raw.arrayBuffer()
-    body = " " * (most + 1) if size > most else await raw.text()
+    announced = headers.get("content-length")
+    body = await (_announced_body(raw, announced, most) if announced else _unannounced_body(raw, most))
+    if body is None:
+        body = " " * (most + 1)
 
     def header(name: str) -> str:
         return headers.get(name) or ""
 
     return Request(raw.method, path, dict(parse_qsl(query)) if query else {}, target, header, body)
+
+
+async def _announced_body(raw: Any, announced: str, most: int) -> str | None:
+    """None for a body that is longer than `most` bytes."""
+    size = int(announced) if announced.isdecimal() else LARGEST_TAKEN + 1
+    if size <= most:
+        text: str = await raw.text()
+        return text
+    if size <= LARGEST_TAKEN:
+        # Taken off the wire, so that the sender gets to read the refusal; not made a text of.
+        await raw.arrayBuffer()
+    return None
+
+
+async def _unannounced_body(raw: Any, most: int) -> str | None:
+    """A body sent in chunks (RFC 9112 section 7.1) or over HTTP/2 without its length, read piece by piece; None as
+    above."""
+    if not raw.body:
+        return ""
+    reader = raw.body.getReader()
+    pieces: list[bytes] = []
+    size = 0
+    while not (read := await reader.read()).done:
+        piece = read.value
+        size += piece.byteLength
+        if size > LARGEST_TAKEN:
+            await reader.cancel()
+            return None
+        if size <= most:
+            pieces.append(piece.to_bytes())
+    return b"".join(pieces).decode(errors="replace") if size <= most else None
 
 
 def _init(status: int, extra: dict[str, str] | None = None) -> Any:
