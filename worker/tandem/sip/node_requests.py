@@ -88,12 +88,14 @@ class NodeRequests:
         return envelope(200, EventAck(acked=acked + list(refused), refused=refused).wire())
 
     async def hello(self, request: Request) -> str:
-        """`POST /fleet/hello`: what the node says of its address is kept for the others."""
+        """`POST /fleet/hello`: what the node says of its address is kept for the others, once FLEET has taken it."""
         origin, body = await self._from_node(request)
+        reply = await self._env.fleet.call(origin.region, "hello", origin.encode(), body.text, await self._fleet())
         told = body.fields.get("sipAddress")
-        if isinstance(told, str) and told != origin.sip_address and _SIP_ADDRESS.fullmatch(told):
+        taken = open_envelope(reply)[0] == 200
+        if taken and isinstance(told, str) and told != origin.sip_address and _SIP_ADDRESS.fullmatch(told):
             await self._control.report_sip_address(origin.node_id, told)
-        return await self._env.fleet.call(origin.region, "hello", origin.encode(), body.text, await self._fleet())
+        return reply
 
     async def heartbeat(self, request: Request) -> str:
         """`POST /fleet/heartbeat`."""
