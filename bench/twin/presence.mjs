@@ -185,7 +185,7 @@ export class Presence extends DurableObject {
   }
 
   register(sender, request, device, now) {
-    const expires = Math.min(request.expires ?? 3600, 3600);
+    const expires = Math.min(request.expires ?? 600, 3600);
     if (request.contact === undefined) return expires;
     const key = [device.deviceId, sender.nodeId, request.contact];
     const [known] = this.json("live.contact", ...key, "*");

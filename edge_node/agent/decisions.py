@@ -199,8 +199,7 @@ class Decisions:
         verdict = replies.verdict(reply)
         self._aftermath.learned(verdict.device_id, verdict.account_id, verdict.context.domain)
         if question.method == "REGISTER":
-            expires = questions.granted_expires(question, verdict.context.expires)
-            answer = seam.save(question.tm, verdict.context.aor, verdict.account_id, verdict.device_id, expires)
+            answer = seam.save(question.tm, verdict.context.aor, verdict.account_id, verdict.device_id)
         else:
             answer = seam.relay(question.tm, verdict.account_id, verdict.user_id)
         self._answer(pending, kamailio, answer, "accepted")

@@ -9,12 +9,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from edge_node.agent.seam import Question
-from edge_node.agent.sip_text import SipTextError, Uri, parse_digest, parse_uri, registration_expires
+from edge_node.agent.sip_text import SipTextError, Uri, parse_contacts, parse_digest, parse_uri, registration_expires
 from tandem.contracts.auth import AuthRequest, DigestCredentials
 from tandem.contracts.base import NodeMessage
 from tandem.contracts.route import RouteRequest
 
-DEFAULT_EXPIRES_SEC = 3600
 M = TypeVar("M", bound=NodeMessage)
 
 
@@ -38,9 +37,11 @@ def auth_request(question: Question, node: str) -> AuthRequest:
         "credentials": credentials(question),
     }
     if registers:
+        contacts = parse_contacts(question.contact)
         fields |= {
-            "contact": question.contact,
-            "expires": registration_expires(question.contact, question.expires),
+            # Spelt as the location table and its events spell it. What becomes of several, only the registrar knows.
+            "contact": contacts[0].uri or None if len(contacts) == 1 else None,
+            "expires": registration_expires(contacts, question.expires),
             "path": question.path or None,
             "ruri": question.ruri or None,
         }
@@ -94,14 +95,6 @@ def credentials(question: Question) -> DigestCredentials | None:
     if parameters is None:
         return None
     return _validated(lambda: DigestCredentials(**parameters))
-
-
-def granted_expires(question: Question, granted: int | None) -> int:
-    """What the brain granted, else what was asked for."""
-    if granted is not None:
-        return granted
-    asked = registration_expires(question.contact, question.expires)
-    return DEFAULT_EXPIRES_SEC if asked is None else asked
 
 
 def _common(question: Question, node: str) -> dict[str, Any]:

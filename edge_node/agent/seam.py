@@ -191,8 +191,9 @@ def reply(tm: str, code: int, reason: str, headers: str = "") -> bytes:
     return _encode({"tm": tm, "do": "reply", "code": code, "reason": reason, "headers": headers})
 
 
-def save(tm: str, aor: str, account: str, device: str, expires: int) -> bytes:
-    return _encode({"tm": tm, "do": "save", "aor": aor, "account": account, "device": device, "expires": expires})
+def save(tm: str, aor: str, account: str, device: str) -> bytes:
+    """How long a contact lives, the registrar finds by the rule that the brain has too (`contracts.auth`)."""
+    return _encode({"tm": tm, "do": "save", "aor": aor, "account": account, "device": device})
 
 
 def relay(tm: str, account: str, user: str) -> bytes:

@@ -1,8 +1,9 @@
-"""The bits of SIP text that the agent must read: a digest Authorization value, a SIP URI, a contact's expiry."""
+"""The bits of SIP text that the agent must read: a digest Authorization value, a SIP URI, a REGISTER's contacts."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,9 @@ _URI: Final = re.compile(
 )
 _REQUIRED: Final = ("username", "realm", "nonce", "uri", "response")
 _OPTIONAL: Final = ("algorithm", "qop", "nc", "cnonce", "opaque")
-_CONTACT_EXPIRES: Final = re.compile(r";\s*expires\s*=\s*\"?(\d{1,10})\"?", re.IGNORECASE)
+_EXPIRES: Final = re.compile(r"expires\s*=\s*\"?([0-9]{1,10})\"?", re.IGNORECASE)
+_LONGEST_EXPIRES: Final = 2**32 - 1
+_CLOSING: Final = {'"': '"', "<": ">"}
 
 
 class SipTextError(ValueError):
@@ -32,6 +35,14 @@ class Uri:
     scheme: str
     user: str
     host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One contact of a REGISTER. `uri` is as on the wire, `*`, or empty; `expires` is its own parameter (seconds)."""
+
+    uri: str
+    expires: int | None
 
 
 def parse_uri(text: str) -> Uri:
@@ -75,15 +86,49 @@ def parse_digest(value: str) -> dict[str, str] | None:
     return {name: found[name] for name in (*_REQUIRED, *_OPTIONAL) if name in found}
 
 
-def registration_expires(contact: str, header: str) -> int | None:
+def parse_contacts(value: str) -> list[Binding]:
+    """The contacts of a Contact value (RFC 3261 section 20.10). Without `<…>`, parameters are the header's."""
+    return [_binding(text) for text in _split(value, ",") if text.strip()]
+
+
+def _binding(text: str) -> Binding:
+    address, *parameters = _split(text, ";")
+    uri = address.strip()
+    if "<" in uri:
+        # Within a display name it may stand as well: the address is the last part.
+        uri = uri[uri.rindex("<") + 1 :].removesuffix(">").strip()
+    own = [found[1] for parameter in parameters if (found := _EXPIRES.fullmatch(parameter.strip()))]
+    return Binding(uri, min(int(own[0]), _LONGEST_EXPIRES) if own else None)
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """At the separators that stand neither in a quoted string nor within `<…>`."""
+    parts: list[str] = []
+    start, closing, position = 0, "", 0
+    while position < len(text):
+        letter = text[position]
+        if closing:
+            if letter == "\\" and closing == '"':
+                position += 1
+            elif letter == closing:
+                closing = ""
+        elif letter in _CLOSING:
+            closing = _CLOSING[letter]
+        elif letter == separator:
+            parts.append(text[start:position])
+            start = position + 1
+        position += 1
+    return [*parts, text[start:]]
+
+
+def registration_expires(contacts: Sequence[Binding], header: str) -> int | None:
     """Seconds that a REGISTER asks for: the contact's own parameter wins over the header (RFC 3261 section 10.3).
 
     With several contacts, the longest. None when neither says anything that can be read.
     """
-    own = [int(text) for text in _CONTACT_EXPIRES.findall(contact)]
-    if own:
-        return min(max(own), 2**32 - 1)
-    return min(int(header), 2**32 - 1) if header.isascii() and header.isdecimal() else None
+    common = min(int(header), _LONGEST_EXPIRES) if header.isascii() and header.isdecimal() else None
+    asked = [common if contact.expires is None else contact.expires for contact in contacts] or [common]
+    return max((one for one in asked if one is not None), default=None)
 
 
 def quote(text: str) -> str:

@@ -29,7 +29,7 @@ def user(message: Message, key: str) -> str:
 def save_device(question: Message) -> Answer:
     """`alice` is the device dev_alice; `alice-2` is another phone of the same device."""
     device = "dev_" + user(question, "tou").partition("-")[0]
-    return {"do": "save", "aor": f"sip:{device}@acme.test", "account": "acc_1", "device": device, "expires": 600}
+    return {"do": "save", "aor": f"sip:{device}@acme.test", "account": "acc_1", "device": device}
 
 
 def targets(question: Message, *names: str, routing: str = "parallel", max_sec: int = 3600, **route: object) -> Answer:

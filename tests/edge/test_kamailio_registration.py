@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 
+import pytest
+
+from tandem.contracts.auth import DEFAULT_EXPIRES_SEC, LONGEST_EXPIRES_SEC
 from tests.edge.kamailio_node import Node
 from tests.edge.kamailio_phone import Message as Sip
-from tests.edge.kamailio_phone import parse, sdp
+from tests.edge.kamailio_phone import Phone, parse, sdp
 from tests.edge.kamailio_scene import (
     Call,
     Phones,
     refusal,
     save_device,
 )
-from tests.edge.kamailio_stub_agent import StubAgent, text
+from tests.edge.kamailio_stub_agent import Message, StubAgent, text
+
+MOST_CONTACTS = 10
 
 
 async def test_register_is_challenged_stored_refreshed_and_removed(
@@ -49,11 +55,56 @@ async def test_register_is_challenged_stored_refreshed_and_removed(
     assert seen[0]["account"] == "acc_1"
 
 
-async def test_an_interval_that_is_too_brief_is_refused(agent: StubAgent, phones: Phones) -> None:
+@pytest.mark.parametrize(("asked", "granted"), [("", DEFAULT_EXPIRES_SEC), ("86400", LONGEST_EXPIRES_SEC)])
+async def test_the_registrar_grants_what_the_brain_reckons_with(
+    agent: StubAgent, phones: Phones, asked: str, granted: int
+) -> None:
+    phone = await phones.open(f"granted{asked}")
+    extra = f"Expires: {asked}\r\n" if asked else ""
+    phone.raw(phone.build("REGISTER", "sip:acme.test", to=f"<sip:{phone.name}@acme.test>", extra=extra))
+    assert f"expires={granted}" in (await phone.final("REGISTER")).header("contact")
+    event = await agent.event(_registered(phone, "added"))
+    assert abs(event["expires"] - time.time() - granted) < 3
+
+
+async def test_a_refused_registration_is_told_as_what_is_left(agent: StubAgent, phones: Phones) -> None:
+    """By then the brain takes the contact for registered (or for gone), since it let the phone in."""
     phone = await phones.open("brief")
     reply = await phone.register(expires=1)
     assert reply.status == 423
     assert reply.header("min-expires") == "2"
+    removed = await agent.event(_registered(phone, "removed"))
+    assert text(removed, "contact") == phone.contact
+    assert (await phone.register(expires=60)).status == 200
+    assert (await phone.register(expires=1)).status == 423
+    kept = await agent.event(_registered(phone, "refreshed"))
+    assert (text(kept, "contact"), kept["account"]) == (phone.contact, "acc_1")
+    assert abs(kept["expires"] - time.time() - 60) < 3
+
+
+async def test_one_contact_too_many_is_told_as_gone(agent: StubAgent, phones: Phones) -> None:
+    phone = await phones.open("many")
+    for number in range(MOST_CONTACTS):
+        assert (await phone.register(contact=f"<sip:many@127.0.0.1:{6000 + number}>")).status == 200
+    assert (await phone.register(contact="<sip:many@127.0.0.1:7000>")).status == 503
+    removed = await agent.event(_registered(phone, "removed"))
+    assert text(removed, "contact") == "sip:many@127.0.0.1:7000"
+    assert (await phone.register(contact="*", expires=60)).status == 400
+    for number in range(MOST_CONTACTS):
+        contact = f"sip:many@127.0.0.1:{6000 + number}"
+        await agent.event(lambda e, it=contact: _registered(phone, "refreshed")(e) and text(e, "contact") == it)  # type: ignore[misc]  # mypy cannot infer a lambda's default
+
+
+async def test_a_contact_without_brackets_is_spelt_without_its_parameters(agent: StubAgent, phones: Phones) -> None:
+    phone = await phones.open("plain")
+    assert (await phone.register(contact=f"{phone.contact};expires=60")).status == 200
+    assert text(await agent.event(_registered(phone, "added")), "contact") == phone.contact
+    assert (await phone.register(contact=f"{phone.contact};expires=0")).status == 200
+    assert text(await agent.event(_registered(phone, "removed")), "contact") == phone.contact
+
+
+def _registered(phone: Phone, state: str) -> Callable[[Message], bool]:
+    return lambda e: e["kind"] == "register" and e["device"] == f"dev_{phone.name}" and e["state"] == state
 
 
 async def test_a_contact_that_runs_out_is_reported(agent: StubAgent, phones: Phones) -> None:

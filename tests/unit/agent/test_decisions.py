@@ -35,7 +35,6 @@ async def test_register_is_authorised_and_saved(agent: Agent, brain: StubBrain, 
         "aor": f"sip:{DEVICE}@acme.tandem.test",
         "account": ACCOUNT,
         "device": DEVICE,
-        "expires": 600,
     }
     [asked] = brain.bodies("/auth")
     assert asked["realm"] == "Acme.tandem.test"
@@ -46,15 +45,23 @@ async def test_register_is_authorised_and_saved(agent: Agent, brain: StubBrain, 
     assert "path" not in asked
 
 
-async def test_register_without_a_granted_time_gets_what_it_asked_for(
-    agent: Agent, brain: StubBrain, kamailio: FakeKamailio
+@pytest.mark.parametrize(
+    ("contact", "expires", "sent"),
+    [
+        ('"A, <b>" <sip:1001@127.0.0.1:5555;ob>;expires=120;q=1', "", ("sip:1001@127.0.0.1:5555;ob", 120)),
+        ("sip:1001@127.0.0.1;expires=120", "60", ("sip:1001@127.0.0.1", 120)),
+        ("<sip:1001@127.0.0.1>", "", ("sip:1001@127.0.0.1", None)),
+        ("*", "0", ("*", 0)),
+        ("<sip:1001@127.0.0.1>, <sip:1001@127.0.0.2>;expires=0", "60", (None, 60)),
+        ("", "60", (None, 60)),
+    ],
+)
+async def test_the_one_contact_of_a_register_is_named_as_its_events_name_it(
+    agent: Agent, brain: StubBrain, kamailio: FakeKamailio, contact: str, expires: str, sent: tuple[str, int]
 ) -> None:
-    granted = verdict()
-    granted["context"]["expires"] = None
-    brain.answer["/auth"] = lambda _: granted
-    answer = await kamailio.ask("1:1", contact="<sip:1001@127.0.0.1>;expires=120")
-    assert answer["expires"] == 120
-    assert (await kamailio.ask("1:2", contact="*", expires="0"))["expires"] == 0
+    assert (await kamailio.ask("1:1", contact=contact, expires=expires))["do"] == "save"
+    [asked] = brain.bodies("/auth")
+    assert (asked.get("contact"), asked.get("expires")) == sent
 
 
 async def test_a_message_is_let_through(agent: Agent, brain: StubBrain, kamailio: FakeKamailio) -> None:

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_node.agent.sip_text import SipTextError, Uri, parse_digest, parse_uri, quote, registration_expires
+from edge_node.agent.sip_text import (
+    Binding,
+    SipTextError,
+    Uri,
+    parse_contacts,
+    parse_digest,
+    parse_uri,
+    quote,
+    registration_expires,
+)
 
 RFC2617 = (
     'Digest username="Mufasa", realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", '
@@ -124,7 +133,7 @@ def test_no_text_does_harm(text: str) -> None:
             parse_digest(value)
     with contextlib.suppress(SipTextError):
         parse_uri(text)
-    registration_expires(text, text)
+    registration_expires(parse_contacts(text), text)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +144,8 @@ def test_hostile_lengths_take_no_time(hostile: str) -> None:
     with pytest.raises(SipTextError):
         parse_digest(hostile)
     parse_uri("sip:" + "a" * 4000 + "@h")
-    registration_expires("; " * 4000, "")
+    for separator in ("; ", ", ", '"', "<", "\\", 'a"<'):
+        parse_contacts(separator * 4000)
     assert time.perf_counter() - started < 2.0
 
 
@@ -177,7 +187,25 @@ def test_no_uris(text: str) -> None:
     ],
 )
 def test_expires(contact: str, header: str, expected: int | None) -> None:
-    assert registration_expires(contact, header) == expected
+    assert registration_expires(parse_contacts(contact), header) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("<sip:a@h;expires=5>", [Binding("sip:a@h;expires=5", None)]),
+        ('"a\\", <sip:x@y>;expires=1" < sip:a@h > ; q=0.5; expires="7"', [Binding("sip:a@h", 7)]),
+        ("sip:a@h:5062;transport=tcp;expires=9", [Binding("sip:a@h:5062", 9)]),
+        ("Bob <sip:a,b@h>,\r\n sip:c@h", [Binding("sip:a,b@h", None), Binding("sip:c@h", None)]),
+        ("*", [Binding("*", None)]),
+        ("", []),
+        (" , ", []),
+        ("<sip:a@h", [Binding("sip:a@h", None)]),
+        ("<>", [Binding("", None)]),
+    ],
+)
+def test_contacts(value: str, expected: list[Binding]) -> None:
+    assert parse_contacts(value) == expected
 
 
 def test_nothing_breaks_out_of_a_quoted_string() -> None:

@@ -280,7 +280,16 @@ async def test_a_star_takes_every_contact_of_the_device_on_the_node(brain: Local
     assert scene.rows(brain, ACME, LIVE_CONTACTS) == []
 
 
-@pytest.mark.parametrize(("asked", "granted"), [(600, 600), (86_400, 3_600), (0, 0), (None, 3_600), (2**32, 3_600)])
+@pytest.mark.parametrize("expires", [600, None])
+async def test_a_star_registers_nothing(brain: LocalBrain, expires: int | None) -> None:
+    credentials = node.respond_to(await challenged(brain), ALICE, "REGISTER", URI)
+    body = json.loads(node.register_body(ACME, "1001", credentials, contact="*", expires=expires))
+    status, reply = await brain.post("/auth", json.dumps({name: body[name] for name in body if body[name] is not None}))
+    assert (status, reply["error"]["field"]) == (400, "expires")
+    assert scene.rows(brain, ACME, "contact") == []
+
+
+@pytest.mark.parametrize(("asked", "granted"), [(600, 600), (86_400, 3_600), (0, 0), (None, 600), (2**32, 3_600)])
 async def test_the_brain_grants_at_most_an_hour(brain: LocalBrain, asked: int | None, granted: int) -> None:
     credentials = node.respond_to(await challenged(brain), ALICE, "REGISTER", URI)
     body = json.loads(node.register_body(ACME, "1001", credentials, expires=asked))

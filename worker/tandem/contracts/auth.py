@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from tandem.contracts.base import BrainMessage, NodeMessage
 
+# What a REGISTER gets that asks for no time, and the most that any gets; the brain reckons as the registrar does.
+DEFAULT_EXPIRES_SEC: Final = 600
+LONGEST_EXPIRES_SEC: Final = 3600
+EVERY_CONTACT: Final = "*"
 Text = Annotated[str, Field(max_length=1024)]
 Transport = Literal["udp", "tcp", "tls", "ws", "wss"]
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -29,7 +33,10 @@ class DigestCredentials(NodeMessage):
 
 
 class AuthRequest(NodeMessage):
-    """`realm` is the domain that the request is for; `expires` in seconds and `ruri` (Request-URI) of REGISTER only."""
+    """`realm` is the domain that the request is for; `expires` in seconds and `ruri` (Request-URI) of REGISTER only.
+
+    `contact` is the bare URI, or `*`; absent when the REGISTER has none, or several.
+    """
 
     method: Annotated[str, Field(min_length=1, max_length=32)]
     realm: Text

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from tandem.contracts.auth import AuthContext, AuthReply, AuthRequest, Challenge, ChallengeReply
+from tandem.contracts.auth import (
+    DEFAULT_EXPIRES_SEC,
+    EVERY_CONTACT,
+    LONGEST_EXPIRES_SEC,
+    AuthContext,
+    AuthReply,
+    AuthRequest,
+    Challenge,
+    ChallengeReply,
+)
 from tandem.contracts.errors import TandemError
 from tandem.domain.digest import same_host
 from tandem.domain.reachability import Contact, ContactChange
@@ -12,15 +19,14 @@ from tandem.sip.authentication import Asked, authenticate, canonical_domain, che
 from tandem.sip.book import Book
 from tandem.store.directory import Registrant
 
-DEFAULT_EXPIRES_SEC: Final = 3600
-LONGEST_EXPIRES_SEC: Final = 3600
-
 
 def answer(book: Book, request: AuthRequest, node_id: str, now: int) -> AuthReply | ChallengeReply:
     if request.credentials is None:
         raise TandemError("invalid_request", "There are no credentials to verify.", "credentials")
     if request.ruri is not None and not same_host(request.credentials.uri, request.ruri):
         raise TandemError("invalid_request", "The digest's uri is not the Request-URI's.", "credentials.uri")
+    if request.contact == EVERY_CONTACT and request.expires != 0:
+        raise TandemError("invalid_request", "Contact * only ends registrations (RFC 3261 section 10.2.2).", "expires")
     realm = canonical_domain(book, request.realm)
     check_account(book)
     asked = Asked(
