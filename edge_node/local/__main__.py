@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 from edge_node.local import deploy, migrate, probe, status, vendor
 from edge_node.local.bundle import BundleError
@@ -13,7 +14,7 @@ from edge_node.local.packages import PackagesError
 from edge_node.local.phone import PhoneError
 from edge_node.local.ports import PortError
 from edge_node.local.render import RenderError
-from edge_node.local.settings import Settings, load
+from edge_node.local.settings import MOST_NODES, Settings, load
 from edge_node.local.supervise import Supervisor, SupervisorError
 from edge_node.local.up import UpError, up
 from edge_node.local.vendor import VendorError
@@ -49,8 +50,7 @@ def main(arguments: list[str]) -> int:
             case "logs":
                 return status.follow_logs(settings)
             case "clean":
-                down(settings)
-                shutil.rmtree(settings.state, ignore_errors=True)
+                clean(settings)
             case "redeploy":
                 redeploy(settings)
             case "deploy":
@@ -65,8 +65,21 @@ def main(arguments: list[str]) -> int:
 
 
 def down(settings: Settings) -> None:
+    """All that `make up` started; with `TANDEM_NODE=2` that node alone."""
+    if settings.node == 1:
+        for number in range(2, MOST_NODES + 1):
+            Supervisor(replace(settings, node=number)).stop()
     Supervisor(settings).stop()
     print("Tandem is down." if settings.node == 1 else f"Node {settings.node} is down.")
+
+
+def clean(settings: Settings) -> None:
+    """Down, and the state wiped: all of it, or what the second node alone has. Its credential is the installation's."""
+    down(settings)
+    if settings.node == 1:
+        shutil.rmtree(settings.state, ignore_errors=True)
+    else:
+        Supervisor(settings).wipe()
 
 
 def redeploy(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
+MOST_NODES = 2
 
 PORTS = {
     "TANDEM_BRAIN_PORT": 8787,
@@ -63,7 +64,7 @@ class Settings:
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment. Raises `ValueError` that names the variable when one is not a port."""
     env = os.environ if environ is None else environ
-    node = _number(env, "TANDEM_NODE", 1, lowest=1, highest=2)
+    node = _number(env, "TANDEM_NODE", 1, lowest=1, highest=MOST_NODES)
     shift = 10_000 * (node - 1)
 
     def port(name: str) -> int:

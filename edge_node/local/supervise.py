@@ -111,6 +111,12 @@ class Supervisor:
         os.kill(pid, signal.SIGHUP)
         wait_until(lambda: self._pid() is None, STOP_SEC, "the supervisor to stop")
 
+    def wipe(self) -> None:
+        """Removes what a stopped node left: its folder, and the logs of its programs."""
+        for folder in self._services.glob("*"):
+            shutil.rmtree(self._log_folder(folder.name), ignore_errors=True)
+        shutil.rmtree(self._settings.node_state, ignore_errors=True)
+
     def _sv(self, action: str, *names: str) -> None:
         folders = [str(self._services / name) for name in names]
         done = subprocess.run(
