@@ -28,9 +28,7 @@ def up(settings: Settings) -> None:
     running = supervisor.is_running()
     if settings.node != 1 and not probe.brain_version(settings):
         raise UpError("Node 2 joins a running installation: run `make up` first.")
-    free_mb = shutil.disk_usage(REPOSITORY).free // 2**20
-    if free_mb < NEEDED_MB:
-        raise UpError(f"Only {free_mb} MB of disk are free; Tandem needs {NEEDED_MB} MB for its parts and state.")
+    check_disk(settings)
     _step("Debian packages", packages.install)
     if not running:
         ports.check(settings)
@@ -48,6 +46,14 @@ def up(settings: Settings) -> None:
     if settings.node == 1:
         _demo(settings, call=not running or changed)
     print(f"Tandem is up ({time.monotonic() - started:.1f} s).")
+
+
+def check_disk(settings: Settings) -> None:
+    """Raises `UpError` when the disk of the state folder, which need not be there yet, has too little room."""
+    there = next(folder for folder in (settings.state, *settings.state.parents) if folder.exists())
+    free_mb = shutil.disk_usage(there).free // 2**20
+    if free_mb < NEEDED_MB:
+        raise UpError(f"Only {free_mb} MB of disk are free at {there}; Tandem needs {NEEDED_MB} MB for its state.")
 
 
 def _step(what: str, run: Callable[[], object]) -> bool:
