@@ -1,4 +1,4 @@
-"""One installation for the layer; each test leaves it as it found it: no live call, every part up."""
+"""One installation for the layer; each test leaves it as it found it: no live call, no place held, every part up."""
 
 from __future__ import annotations
 

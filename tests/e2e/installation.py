@@ -82,7 +82,14 @@ class Installation:
         return int(self.cac(account)["live_calls"])
 
     def wait_live(self, count: int, seconds: float = 10, account: int = 0) -> None:
-        wait_until(lambda: self.live_calls(account) == count, seconds, f"{count} live calls in the brain")
+        """With `count` 0 also until nothing holds a place in any limit: a place may leak without its call."""
+
+        def reached() -> bool:
+            view = self.cac(account)
+            held = view["child_calls"] + sum(one["used"] for one in view["dimensions"])
+            return view["live_calls"] == count and (count > 0 or held == 0)
+
+        wait_until(reached, seconds, f"{count} live calls in the brain, and no place held without one")
 
     def counters(self) -> dict[str, Any]:
         return self._get("/ops/counters")
