@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 
 from edge_node.local import probe
 from edge_node.local.phone import Phone
@@ -15,7 +16,10 @@ from tests.e2e.phones import Phones
 from tests.edge.raw_sip import LOOPBACK
 
 PROMPT_SEC = 1.0
-BUSY_SEC = 1.5
+# "As fast as before" on a busy machine: twice the worst of some times before. Who waits for the slow account waits 3 s.
+ROUNDS = 3
+NOISE_SEC = 0.2
+AGENT_BACK_SEC = 2.0
 
 
 def test_brain_away(open_phone: Open, open_raw: OpenRaw, phones: Phones, tandem: Installation) -> None:
@@ -47,6 +51,22 @@ def test_brain_away(open_phone: Open, open_raw: OpenRaw, phones: Phones, tandem:
     assert all(one["hangup_cause"] not in ("node_lost", "not_on_node") for one in tandem.records(1))
 
 
+def test_the_line_to_the_brain_is_cut(open_phone: Open, phones: Phones, tandem: Installation) -> None:
+    """The brain gives the node up, and its call; with the line back the call, which went on, has its places again."""
+    caller, callee = open_phone("1001"), open_phone("1002")
+    phones.connect(caller, callee)
+    tandem.wait_live(1)
+    tandem.proxy.cut()
+    tandem.wait_live(0, 20)
+    phones.converse(caller, callee)
+    tandem.proxy.mend()
+    tandem.wait_live(1, 20)
+    caller.hang_up()
+    callee.wait_for("ended", 5)
+    record = tandem.wait_record(lambda one: one["hangup_by"] == "caller", 20)
+    assert (record["answered"], record["hangup_cause"]) == (1, "normal")
+
+
 def test_one_slow_account_slows_nobody_else(
     open_phone: Open, open_raw: OpenRaw, phones: Phones, tandem: Installation
 ) -> None:
@@ -59,6 +79,12 @@ def test_one_slow_account_slows_nobody_else(
     slow = open_raw("1001")
     invite = slow.request("INVITE", f"sip:1002@{slow.domain}", body=slow.sdp())
     invite = slow.authorised(invite, slow.final(invite))
+    actions = (caller.register, lambda: _answered(caller), lambda: _refresh(talking[0]))
+    before: list[list[float]] = []
+    for _ in range(ROUNDS):
+        before.append([_seconds(action) for action in actions])
+        caller.hang_up()
+        callee.wait_for("ended", 5)
     tandem.proxy.slow = lambda path, body: (
         5.0 if path == "/route" and json.loads(body).get("fromDomain") == acme else 0.0
     )
@@ -68,14 +94,9 @@ def test_one_slow_account_slows_nobody_else(
     assert first is not None
     assert first.status == 100
     assert time.monotonic() - began < 0.3
-    for action in (
-        caller.register,
-        lambda: caller.wait_for("answered", 5, call=caller.call("1002")),
-        lambda: _refresh(talking[0]),
-    ):
-        at = time.monotonic()
-        action()
-        assert time.monotonic() - at < PROMPT_SEC
+    meanwhile = [_seconds(action) for action in actions]
+    for took, usual in zip(meanwhile, zip(*before, strict=True), strict=True):
+        assert took < 2 * max(usual) + NOISE_SEC, (meanwhile, before)
     responses = slow.collect(invite, 5)
     assert responses[-1].status == 503
     assert 2.5 < time.monotonic() - began < 4
@@ -89,27 +110,39 @@ def test_one_slow_account_slows_nobody_else(
     tandem.wait_live(0)
 
 
+def _seconds(action: Callable[[], object]) -> float:
+    at = time.monotonic()
+    action()
+    return time.monotonic() - at
+
+
+def _answered(caller: Phone) -> None:
+    caller.wait_for("answered", 5, call=caller.call("1002"))
+
+
 def _refresh(phone: Phone) -> None:
     phone.reinvite()
     assert phone.wait_for("transaction", 5, method="INVITE").code == 200
 
 
 def test_agent_killed(open_phone: Open, open_raw: OpenRaw, phones: Phones, tandem: Installation) -> None:
-    """Back within 2 s (and a little for a busy machine); the established call goes on and its end is not lost."""
+    """Back within 2 s (the best of some, on a busy machine); the established call goes on and its end is not lost."""
     caller, callee = open_phone("1001"), open_phone("1002")
     phones.connect(caller, callee)
     tandem.wait_live(1)
-    pid = tandem.kill("agent")
-    killed_at = time.monotonic()
-    wait_until(lambda: tandem.pid("agent") not in (0, pid), 5, "the supervisor to start the agent")
-    wait_until(lambda: probe.agent_version(tandem.settings) is not None, 5, "the agent to be back")
-    assert time.monotonic() - killed_at < 2 + BUSY_SEC
+    assert min(_seconds(lambda: _kill_agent(tandem)) for _ in range(ROUNDS)) < AGENT_BACK_SEC
     other = open_raw("1003")
     assert other.final(other.request("INVITE", f"sip:1002@{other.domain}", body=other.sdp())).status == 407
     phones.converse(caller, callee)
     caller.hang_up()
     callee.wait_for("ended", 5)
     tandem.wait_live(0)
+
+
+def _kill_agent(tandem: Installation) -> None:
+    pid = tandem.kill("agent")
+    wait_until(lambda: tandem.pid("agent") not in (0, pid), 5, "the supervisor to start the agent")
+    wait_until(lambda: probe.agent_version(tandem.settings) is not None, 5, "the agent to be back")
 
 
 def test_without_an_agent_everything_is_refused_at_once(open_raw: OpenRaw, tandem: Installation) -> None:
