@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
-import random
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 
 import pytest
 
-from edge_node.local.settings import LOOPBACK
 from edge_node.local.waiting import wait_until
-from tests.support import inbound, node, seeds
+from tests.support import inbound, seeds
 from tests.worker.brain import Brain
-from tests.worker.caller import OPERATOR, VARIABLES, Caller, Fields, now_ms
+from tests.worker.caller import OPERATOR, VARIABLES, Caller, Fields
+from tests.worker.killing import MOMENTS_MS, about, ask_and_kill, within
 
-MOMENTS_MS = (1.0, 5.0, 12.0, 40.0)
 MANY_NUMBERS = 20_000  # so many rows of configuration make an object's first wake last a second or so
 _numbers = itertools.count(1)
 
@@ -116,7 +111,7 @@ def test_killed_while_the_reseller_is_asked(caller: Caller) -> None:
     caller.brain.d1("UPDATE account SET max_in = 5 WHERE id = ?", family.reseller)
     caller.post("/config/poke", {"accountId": family.tenant.account_id}, OPERATOR)
     question = family.question()
-    answered = _ask_and_kill(caller.brain, question, lambda connection: _wait_for_reply(connection, 0.25))
+    answered = ask_and_kill(caller.brain, question, within(0.25))
     assert answered == b"", "the reseller's object must have been slow to wake"
     caller.brain.start()
     wait_until(lambda: family.below() == 0, 10, "the call that nobody asks about any more")
@@ -136,8 +131,7 @@ def test_killed_at_any_moment_of_a_question(caller: Caller, moment_ms: float) ->
     family = Family(caller, 5)
     family.ended(caller.route(family.question()))
     question = family.question()
-    seconds = moment_ms * random.uniform(0.6, 1.4) / 1000
-    _ask_and_kill(caller.brain, question, lambda connection: _wait_for_reply(connection, seconds))
+    ask_and_kill(caller.brain, question, about(moment_ms))
     caller.brain.start()
     again = caller.route(question)
     wait_until(lambda: family.above() == family.below(), 10, "as many calls above as below")
@@ -146,24 +140,3 @@ def test_killed_at_any_moment_of_a_question(caller: Caller, moment_ms: float) ->
         family.ended(again)
     wait_until(lambda: (family.above(), family.below()) == (0, 0), 10, "nothing to be held")
     assert len(caller.records(family.tenant)) == 2
-
-
-def _ask_and_kill(brain: Brain, question: Fields, moment: Callable[[socket.socket], object]) -> bytes:
-    """Sends `/route` and kills workerd when `moment` returns; what was answered by then."""
-    body = json.dumps(question)
-    headers = node.signed("POST", "/route", body, now_ms()) | {"host": "brain", "content-length": str(len(body))}
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    with socket.create_connection((LOOPBACK, brain.port)) as connection:
-        connection.sendall(f"POST /route HTTP/1.1\r\n{head}\r\n{body}".encode())
-        moment(connection)
-        brain.kill9()
-        with suppress(OSError):
-            return connection.recv(65536)
-    return b""
-
-
-def _wait_for_reply(connection: socket.socket, seconds: float) -> None:
-    """Until a reply comes, but no longer than that."""
-    connection.settimeout(seconds)
-    with suppress(TimeoutError):
-        connection.recv(65536, socket.MSG_PEEK)
