@@ -26,6 +26,7 @@ class Node:
         self.dialogs: list[dict[str, Any]] = []
         self.status = 200
         self.word = "done"
+        self.text: str | None = None
         self.commands: list[dict[str, Any]] = []
 
     async def post(self, url: str, body: str, headers: dict[str, str], timeout_ms: int) -> tuple[int, str]:
@@ -35,7 +36,8 @@ class Node:
         assert command["expires_at"] - command["issued_at"] == timeout_ms == 5_000
         self.commands.append(command)
         result = {"asOf": self.brain.now, "digests": scene.NOTHING, "dialogs": self.dialogs, "contacts": []}
-        return self.status, json.dumps({"id": command["id"], "status": self.word, "result": result})
+        text = json.dumps({"id": command["id"], "status": self.word, "result": result})
+        return self.status, text if self.text is None else self.text
 
 
 @pytest.fixture
@@ -109,6 +111,19 @@ async def test_a_node_that_cannot_answer_keeps_its_calls(
     reply = await reset(phones)
     assert reply["nodes"][seeds.NODE_ID] != "done"
     assert reply["live_calls"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"id": "c", "status": "done", "result": {"asOf": "now", "dialogs": 7}}'])
+async def test_a_node_that_talks_nonsense_keeps_its_calls(
+    phones: LocalBrain, edge: Node, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await phones.invite(ACME, "1001", "1002")
+    await phones.advance(10_000)
+    edge.text = text
+    reply = await reset(phones)
+    assert reply["nodes"] == {seeds.NODE_ID: f"Node {seeds.NODE_ID} answered something else than what is live on it."}
+    assert reply["live_calls"] == 1
+    assert '"command_not_understood"' in capsys.readouterr().out
 
 
 async def test_a_node_that_cannot_be_reached_keeps_its_calls(phones: LocalBrain) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from pydantic import ValidationError
+
 from tandem.contracts.commands import ReconcileResult
 from tandem.contracts.errors import TandemError
 from tandem.contracts.events import SnapshotEvent
 from tandem.contracts.ids import new_id
 from tandem.runtime import Env, now_ms, random_bytes
+from tandem.runtime.log import log
 from tandem.sip.book import Book
 from tandem.sip.commands import push
 from tandem.sip.presence import apply
@@ -24,8 +27,11 @@ async def reconcile_nodes(book: Book, env: Env) -> dict[str, str]:
     for node_id in book.snapshots.nodes():
         try:
             answers[node_id] = await _reconcile(book, env, control, node_id)
-        except (TandemError, ValueError) as error:
+        except TandemError as error:
             answers[node_id] = str(error)
+        except ValidationError as error:
+            log("warning", "command_not_understood", node=node_id, error=error.errors(include_input=False)[0]["msg"])
+            answers[node_id] = f"Node {node_id} answered something else than what is live on it."
     return answers
 
 
