@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from tandem.contracts.events import AccountDigests, ContactState, DialogState
+from tandem.contracts.events import NOTHING, AccountDigests, ContactState, DialogState
 
 # How long Kamailio has to turn a directive into a dialog before a list without it means that there is none.
 SETTLE_SEC: Final = 10.0
@@ -191,7 +191,7 @@ class Live:
         dialogs = [self._calls[call_id].wire() for call_id in sorted(self._account_calls.get(account_id, ()))]
         dialogs += [one.wire() for one in self._asked.values() if self._domains.get(one.domain) == account_id]
         contacts = [self._contacts[key] for key in sorted(self._account_contacts.get(account_id, ()))]
-        digests = self.digests().get(account_id) or AccountDigests(dialogs=digest(()), contacts=digest(()))
+        digests = self.digests().get(account_id) or NOTHING
         return Snapshot(digests, dialogs, contacts)
 
     def _forget_idle(self) -> None:

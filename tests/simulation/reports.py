@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from tandem.contracts.events import NOTHING
 from tests.simulation.lanes import Fields, UnavailableError
-from tests.simulation.state import NOTHING_LIVE, SimNode, State, TrueCall
+from tests.simulation.state import SimNode, State, TrueCall
 from tests.support import seeds
 
 BEAT_MS = 2_000
@@ -35,8 +36,7 @@ def forget(state: State, call: TrueCall) -> None:
 
 def digests(one: SimNode, account: str) -> Fields:
     text = "\n".join(sorted(one.live[account]))
-    dialogs = hashlib.sha256(text.encode()).hexdigest()[:16] if text else NOTHING_LIVE
-    return {"dialogs": dialogs, "contacts": NOTHING_LIVE}
+    return {"dialogs": hashlib.sha256(text.encode()).hexdigest()[:16], "contacts": NOTHING.contacts}
 
 
 def list_of(state: State, one: SimNode, tenant: seeds.Tenant) -> Fields:

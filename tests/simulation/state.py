@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,7 +13,6 @@ from tests.support import seeds
 NODES: Final = (seeds.NODE_ID, "node_00000000000000000000000002", "node_00000000000000000000000003")
 EXTENSIONS: Final = tuple(str(1001 + number) for number in range(10))
 LIMITS: Final = (1, 1, 2, 2, 3, 5, 6, 8, None, 0)
-NOTHING_LIVE: Final = hashlib.sha256(b"").hexdigest()[:16]
 Subject = tuple[str, str]  # dimension, id
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tandem.contracts import events
 from tandem.contracts.signature import node_credential, sign_headers
 from tests.support import node, seeds
 from tests.support.local_brain import LocalBrain
 
 Fields = dict[str, Any]
-NOTHING = {"dialogs": "e3b0c44298fc1c14", "contacts": "e3b0c44298fc1c14"}
+NOTHING = events.NOTHING.model_dump()
 
 
 def signed_as(node_id: str, method: str, path: str, body: str, now: int) -> dict[str, str]:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_node.local.waiting import wait_until
+from tandem.contracts import events
 from tests.support import node, seeds
 from tests.worker.brain import Brain
 
 Fields = dict[str, Any]
 OPERATOR = {"x-api-key": seeds.OPERATOR_KEY}
 VARIABLES = {"MASTER_KEY": seeds.MASTER_KEY}
-NOTHING = {"dialogs": "e3b0c44298fc1c14", "contacts": "e3b0c44298fc1c14"}
+NOTHING = events.NOTHING.model_dump()
 BOOT_IDS = {"agent": "a1", "kamailio": "k1", "rtpengine": "r1"}
 _numbers = itertools.count(1)
 

@@ -7,10 +7,8 @@ from typing import Literal
 
 import pytest
 
-from edge_node.agent.live import SETTLE_SEC, Asked, Call, Live
-from tandem.contracts.events import ContactState
-
-EMPTY = hashlib.sha256(b"").hexdigest()[:16]
+from edge_node.agent.live import SETTLE_SEC, Asked, Call, Live, digest
+from tandem.contracts.events import NOTHING, ContactState
 
 
 class Watch:
@@ -60,8 +58,12 @@ def test_digests_name_the_state(live: Live) -> None:
 def test_an_account_with_nothing_left_says_so(live: Live) -> None:
     live.put_call(call("call_a"))
     live.end_call("call_a")
-    assert live.digests()["acc_1"].dialogs == EMPTY
+    assert live.digests()["acc_1"].dialogs == NOTHING.dialogs
     assert live.calls == 0
+
+
+def test_both_sides_know_the_digest_of_nothing() -> None:
+    assert digest(()) == NOTHING.dialogs == NOTHING.contacts == hashlib.sha256(b"").hexdigest()[:16]
 
 
 def test_a_refreshed_contact_changes_no_digest(live: Live) -> None:
@@ -101,7 +103,7 @@ def test_a_snapshot_lists_questions_in_flight_of_that_account_only(live: Live) -
     assert (second.call_id, second.sip_call_id, second.cseq) == (None, "sip-q", "7")
     live.answered("1:1")
     assert len(live.snapshot("acc_1").dialogs) == 1
-    assert live.snapshot("acc_unknown").digests.dialogs == EMPTY
+    assert live.snapshot("acc_unknown").digests.dialogs == NOTHING.dialogs
 
 
 def test_a_list_replaces_what_is_known(live: Live, watch: Watch) -> None:
@@ -116,7 +118,7 @@ def test_a_list_replaces_what_is_known(live: Live, watch: Watch) -> None:
     assert live.call("call_gone") is None
     assert live.call("call_new") is not None
     assert [one.contact for one in live.snapshot("acc_1").contacts] == ["sip:new"]
-    assert live.digests()["acc_1"].dialogs == EMPTY
+    assert live.digests()["acc_1"].dialogs == NOTHING.dialogs
 
 
 def test_what_moved_while_the_list_was_fetched_is_newer(live: Live, watch: Watch) -> None:
