@@ -9,13 +9,14 @@ import pytest
 from tests.edge.kamailio_node import Node
 from tests.edge.kamailio_phone import Phone, media_port, sdp
 from tests.edge.kamailio_scene import (
+    FLAGS,
     Call,
     Phones,
     establish,
     targets,
     user,
 )
-from tests.edge.kamailio_stub_agent import StubAgent, text
+from tests.edge.kamailio_stub_agent import Answer, Message, StubAgent, text
 
 
 async def test_late_offer(node: Node, agent: StubAgent, phones: Phones) -> None:
@@ -79,6 +80,66 @@ async def test_hold_update_info_and_prack(node: Node, agent: StubAgent, phones: 
     assert (await caller.final("INFO")).status == 200
     callee.raw(callee.within(call.up, "BYE"))
     caller.answer(await caller.request("BYE"), 200)
+    await agent.dialog_event("end", call.call)
+
+
+async def test_an_early_offer_gets_the_media_of_its_own_branch(node: Node, agent: StubAgent, phones: Phones) -> None:
+    """Two phones of different media ring; a new offer before the answer (RFC 3311) goes through the relay as theirs."""
+    hidden = sdp(4002).replace("127.0.0.1", "10.9.9.9")
+    relay = range(node.settings.rtp_min, node.settings.rtp_max + 1)
+    caller, plain = await phones.pair()
+    secure = await phones.registered(f"{plain.name}s")
+
+    def both(question: Message) -> Answer:
+        answer = targets(question, plain.name, secure.name)
+        assert answer is not None
+        answer["rtjson"]["routes"][1]["flags"] = FLAGS.replace("RTP/AVP", "RTP/AVPF")
+        return answer
+
+    agent.route = both
+    caller.raw(caller.build("INVITE", "sip:both@acme.test", body=sdp(4000), extra="Supported: 100rel\r\n"))
+    for phone, profile in ((secure, "RTP/AVPF"), (plain, "RTP/AVP")):
+        invite = await phone.request("INVITE")
+        assert f" {profile} " in invite.body
+        theirs = sdp(5000).replace("RTP/AVP", profile)
+        phone.answer(invite, 183, body=theirs, extra="Require: 100rel\r\nRSeq: 1\r\n")
+        progress = await caller.reply(183)
+        early = caller.caller_dialog(progress)
+        caller.raw(caller.within(early, "PRACK", extra="RAck: 1 1 INVITE\r\n"))
+        phone.answer(await phone.request("PRACK"), 200)
+        assert (await caller.final("PRACK")).status == 200
+
+        caller.raw(caller.within(early, "UPDATE", body=hidden))
+        update = await phone.request("UPDATE")
+        assert (f" {profile} " in update.body, media_port(update) in relay) == (True, True)
+        assert "10.9.9.9" not in update.body, "replace-origin and the like are in the target's flags"
+        phone.answer(update, 200, body=theirs)
+        reply = await caller.final("UPDATE")
+        assert (" RTP/AVP " in reply.body, media_port(reply) in relay) == (True, True)
+
+        phone.raw(phone.within(phone.callee_dialog(invite), "UPDATE", body=theirs))
+        update = await caller.request("UPDATE")
+        assert (" RTP/AVP " in update.body, media_port(update) in relay) == (True, True)
+        caller.answer(update, 200, body=hidden)
+        reply = await phone.final("UPDATE")
+        assert (f" {profile} " in reply.body, media_port(reply) in relay) == (True, True)
+        assert "10.9.9.9" not in reply.body
+    plain.answer(invite, 200)
+    reply = await caller.reply(200)
+    call = Call(caller, plain, invite, reply)
+    caller.raw(caller.within(call.down, "ACK", cseq=1))
+    await plain.request("ACK")
+    secure.answer(await secure.request("CANCEL"), 200)
+    call.down.cseq = 9
+    caller.raw(caller.within(call.down, "INVITE", body=sdp(4002)))
+    again = await plain.request("INVITE")
+    assert (" RTP/AVP " in again.body, media_port(again) in relay) == (True, True)
+    plain.answer(again, 200, body=sdp(5000))
+    await caller.reply(200)
+    caller.raw(caller.within(call.down, "ACK", cseq=call.down.cseq))
+    await plain.request("ACK")
+    caller.raw(caller.within(call.down, "BYE"))
+    plain.answer(await plain.request("BYE"), 200)
     await agent.dialog_event("end", call.call)
 
 
