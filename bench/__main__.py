@@ -1,4 +1,4 @@
-"""`make bench`: the brain on real workerd against its JavaScript twin. `--quick` is the CI's size (below a minute)."""
+"""`make bench`: the brain on real workerd against its JavaScript twin. `--quick` is for trying (a minute or two)."""
 
 from __future__ import annotations
 
