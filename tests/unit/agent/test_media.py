@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,21 @@ def reply(caller: Json, callee: Json) -> Json:
 )
 def test_a_verdict_by_rtpengines_words(answer: Json, cause: str | None) -> None:
     assert verdict(answer, ("ft1", "tt1"), NOW - 120) == cause
+
+
+def test_a_verdict_on_what_rtpengine_really_says() -> None:
+    """`query` of rtpengine 10.5 on a call of two parties that both talk, as it came off the wire."""
+    body = (Path(__file__).parent / "rtpengine_query.bencode").read_bytes()
+    heard = ng.decode(body)["tags"]["ft1"]["medias"][0]["streams"][0]["last packet"]
+    assert verdict(ng.decode(body), ("ft1", "tt1"), heard - 1) is None
+    for silent in ("ft1", "tt1"):
+        answer = ng.decode(body)
+        media = answer["tags"][silent]["medias"][0]
+        for stream in media["streams"]:
+            stream["last packet"] -= 200
+        assert verdict(answer, ("ft1", "tt1"), heard - 120) == "no_media"
+        media["flags"].remove("recv")
+        assert verdict(answer, ("ft1", "tt1"), heard - 120) is None
 
 
 class FakeEngine(asyncio.DatagramProtocol):
