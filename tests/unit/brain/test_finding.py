@@ -167,8 +167,31 @@ async def test_a_number_may_be_written_as_in_the_account_s_country(front: Front)
 async def test_a_caller_of_a_known_domain_has_to_prove_himself(front: Front) -> None:
     front.write(did(ACME, 1, "15550001", accept_any_source=1))
     assert await front.call("15550001", fromDomain="ACME.tandem.test") == "challenge Acme.tandem.test"
-    front.write(*rows.trunk(GLOBEX, 1, PBX, role="pbx"))
-    assert await front.call("1002", PBX, fromDomain=ACME.domain) == GLOBEX.account_id
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "198.51.100.0/24", f"{PBX}/32", f"{PBX}:5060"])
+async def test_a_pbx_takes_no_caller_away_from_another_account_s_domain(front: Front, network: str) -> None:
+    front.write(*rows.trunk(GLOBEX, 1, network, role="pbx"))
+    for _ in range(2):
+        assert await front.call("1002", PBX, fromDomain=ACME.domain) == f"challenge {ACME.domain}"
+        assert await front.call("1002", PBX, fromDomain=GLOBEX.domain) == GLOBEX.account_id
+        assert await front.call("1002", PBX, fromDomain="branch.example") == GLOBEX.account_id
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "203.0.113.0/24", f"{CARRIER}/32", f"{CARRIER}:5060"])
+async def test_an_address_of_the_platform_s_carriers_is_no_account_s_pbx(front: Front, network: str) -> None:
+    front.write(*rows.trunk(None, 1, "203.0.113.0/24"), did(ACME, 1, "15550001"))
+    front.write(*rows.trunk(GLOBEX, 2, network, role="pbx"))
+    assert await front.call("15550001", CARRIER) == ACME.account_id
+    assert await front.call("1002", CARRIER) == "not_found"
+    assert await front.call("1002", CARRIER, fromDomain=GLOBEX.domain) == f"challenge {GLOBEX.domain}"
+
+
+async def test_accounts_cannot_crowd_out_the_platform_s_carrier(front: Front) -> None:
+    front.write(*rows.trunk(None, 1, "203.0.113.0/24"), did(ACME, 1, "15550001"))
+    for number in range(2, 60):
+        front.write(*rows.trunk(GLOBEX, number, f"{CARRIER}:5060"))
+    assert await front.call("15550001", CARRIER) == ACME.account_id
 
 
 async def test_only_numbers_that_accept_any_source_take_strangers(front: Front) -> None:

@@ -190,6 +190,13 @@ async def test_a_pbx_calls_as_its_account(phones: LocalBrain) -> None:
     assert (await routed(phones, PBX, "+442071838750"))["reason"] == "No Outbound Trunk"
 
 
+async def test_a_pbx_at_a_carrier_s_address_is_not_believed(phones: LocalBrain) -> None:
+    await change(phones, *rows.trunk(ACME, 4, CARRIER, role="pbx"))
+    found = await routed(phones, CARRIER, f"+{NUMBER}")
+    assert (found["action"], found["cdr"]["did_id"]) == ("proxy", f"did_{suffix(1)}")
+    assert (await called(phones, CARRIER, "1002"))[0] == 404
+
+
 async def test_limits_of_the_account_and_the_number(phones: LocalBrain) -> None:
     await change(phones, rows.update("did", f"did_{suffix(1)}", max_channels=1))
     first = await routed(phones, CARRIER, f"+{NUMBER}")

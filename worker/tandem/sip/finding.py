@@ -5,7 +5,7 @@ The finding only says where to ask; the account's object decides again with its 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -19,6 +19,7 @@ from tandem.store.control import Control, Domain, TrunkRow
 
 LONGEST_NUMBER: Final = 15
 LONGEST_DOMAIN: Final = 255
+PBX: Final = "pbx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ async def of_stranger(control: Control, asked: RouteRequest) -> Place | Domain:
     """The account that takes a call without credentials, or the domain for which the caller has to prove himself.
 
     In this order: the trunk that the source address belongs to, the caller's own domain, a number that takes calls from
-    anywhere. Raises `TandemError` `not_found`, which tells nobody what there is.
+    anywhere. A PBX takes no calls away from a domain of another account: whoever names that domain has to prove it.
+    Raises `TandemError` `not_found`, which tells nobody what there is.
     """
     now = now_ms()
     name = asked.from_domain if _may_be_domain(asked.from_domain) else None
@@ -63,7 +65,9 @@ async def of_stranger(control: Control, asked: RouteRequest) -> Place | Domain:
         if known is None:
             raise
         return known
-    for trunk in trunks:
+    for trunk in _in_charge(trunks):
+        if trunk.role == PBX and known is not None and trunk.account_id != known.account_id:
+            continue
         place = await _through(control, trunk, asked)
         if place is not None:
             return place
@@ -75,9 +79,15 @@ async def of_stranger(control: Control, asked: RouteRequest) -> Place | Domain:
     return Place(found.account_id, partial(control.forget_did, number))
 
 
+def _in_charge(trunks: Sequence[TrunkRow]) -> list[TrunkRow]:
+    """An address of the platform's carriers is no account's PBX, whatever an account wrote."""
+    is_carrier_s = any(trunk.account_id is None for trunk in trunks)
+    return [trunk for trunk in trunks if trunk.role != PBX or not is_carrier_s]
+
+
 async def _through(control: Control, trunk: TrunkRow, asked: RouteRequest) -> Place | None:
     """A PBX calls as its account; a carrier brings calls to numbers, an account's own to that account's."""
-    if trunk.role == "pbx" and trunk.account_id is not None:
+    if trunk.role == PBX and trunk.account_id is not None:
         return Place(trunk.account_id, control.forget_trunks)
     for number in _numbers(_called(asked, trunk.number_from), trunk.country):
         found = await control.did(number, now_ms())

@@ -132,7 +132,7 @@ class Control:
         return await self._one(self._dids, e164, now)
 
     async def trunks(self, address: str, port: int, now: int, miss_ms: int = MISS_MS) -> tuple[TrunkRow, ...]:
-        """The trunks whose calls come from there: the narrowest network first, then those that name the port.
+        """The trunks whose calls come from there: the platform's, then the narrowest network, then the port's.
 
         `miss_ms`: for how long it may be remembered that there is none.
         """

@@ -15,30 +15,38 @@ class TrunkTable:
 
     def __init__(self, trunks: Iterable[tuple[Trunk, Sequence[str]]]) -> None:
         ranked = sorted(trunks, key=lambda one: (one[0].role != "pbx", not one[0].owned, one[0].trunk_id))
-        found: dict[tuple[int, int], dict[int, dict[int, Trunk]]] = {}
+        found: dict[tuple[int, int], dict[int, dict[int, list[Trunk]]]] = {}
         for trunk, addresses in ranked:
             for network, port in filter(None, map(_parse, addresses)):
                 by_network = found.setdefault((network.version, network.prefixlen), {})
-                by_network.setdefault(int(network.network_address), {}).setdefault(port, trunk)
+                by_network.setdefault(int(network.network_address), {}).setdefault(port, []).append(trunk)
         self._by_length = sorted(found.items(), reverse=True)
 
     def find(self, source_ip: str, source_port: int) -> Trunk | None:
-        """Of the longest prefix around the address; there, one for this port before one for any."""
+        """Of the longest prefix around the address; there, one for this port before one for any.
+
+        An address of the platform's carriers is no PBX's.
+        """
+        found = self._around(source_ip, source_port)
+        is_carrier_s = any(not trunk.owned for trunk in found)
+        return next((trunk for trunk in found if trunk.role != "pbx" or not is_carrier_s), None)
+
+    def _around(self, source_ip: str, source_port: int) -> list[Trunk]:
+        """Every trunk with a network around the address, the longest prefix first."""
         try:
             address = ipaddress.ip_address(source_ip)
         except ValueError:
-            return None
+            return []
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
+        found: list[Trunk] = []
         for (version, length), networks in self._by_length:
             if version != address.version:
                 continue
             shift = address.max_prefixlen - length
             ports = networks.get(int(address) >> shift << shift, {})
-            trunk = ports.get(source_port) or ports.get(_ANY)
-            if trunk is not None:
-                return trunk
-        return None
+            found.extend(trunk for port in (source_port, _ANY) for trunk in ports.get(port, ()))
+        return found
 
 
 def _parse(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int] | None:
