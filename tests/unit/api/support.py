@@ -132,7 +132,7 @@ async def populate(api: Api) -> dict[str, Fields]:
     made["users"] = await api.patch("users", made["users"], fwd_busy_kind="extension", fwd_busy_id=extension)
     number = await make("numbers", e164=_next_number(), dest_kind="ring_group", dest_id=group, schedule_id=schedule)
     await make("limits", scope_kind="did", scope_id=number, period_sec=3600, max_count=10)
-    trunk = await make("trunks", name="pbx", role="pbx", inbound_auth="ip", inbound_ips=["192.0.2.0/28"])
+    trunk = await make("trunks", name="pbx", role="pbx", inbound_auth="ip", inbound_ips=[_next_network()])
     await make("outbound-routes", prefix="49", trunk_id=trunk, schedule_id=schedule)
     await make("verified-numbers", e164="+49 30 901820")
     await make("keys", name="spare", scopes=["users"])
@@ -142,7 +142,13 @@ async def populate(api: Api) -> dict[str, Fields]:
 
 
 _numbers = itertools.count(20_7183_0000)
+_networks = itertools.count()
 
 
 def _next_number() -> str:
     return f"+44{next(_numbers)}"
+
+
+def _next_network() -> str:
+    number = next(_networks)
+    return f"10.{number >> 8 & 255}.{number & 255}.0/28"

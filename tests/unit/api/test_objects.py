@@ -21,7 +21,7 @@ CHANGES: dict[str, Fields] = {
     "forwards": {"e164": "+1 202 456 1111", "cid_mode": "own"},
     "schedules": {"timezone": "Europe/Berlin"},
     "schedule-rules": {"dow": 2, "start_time": "22:00", "end_time": "06:00", "label": "night"},
-    "trunks": {"inbound_ips": ["198.51.100.7:5060", "2001:db8::/32"], "codecs": ["PCMA", "opus/48000/2"]},
+    "trunks": {"inbound_ips": ["198.51.100.7:5060", "2001:db8::/48"], "codecs": ["PCMA", "opus/48000/2"]},
     "outbound-routes": {"priority": 2, "weight": 5, "strip": 2},
     "limits": {"max_count": 0, "hard": False},
     "keys": {"name": "renamed", "scopes": ["devices", "users"]},
@@ -150,7 +150,7 @@ async def test_numbers_are_kept_as_e164(acme: Api) -> None:
 
 async def test_a_trunk_is_found_by_its_addresses(acme: Api, world: World) -> None:
     trunk = await acme.make(
-        "trunks", name="t", inbound_auth="ip", inbound_ips=["192.0.2.0/24:5060", "198.51.100.7", "2001:db8::/32"]
+        "trunks", name="t", inbound_auth="ip", inbound_ips=["192.0.2.0/24:5060", "::ffff:198.51.100.7", "2001:db8::/48"]
     )
 
     def addresses() -> list[tuple[Any, ...]]:
@@ -162,7 +162,7 @@ async def test_a_trunk_is_found_by_its_addresses(acme: Api, world: World) -> Non
     assert addresses() == [
         (f"{mapped}c0000200", f"{mapped}c00002ff", 120, 5060),
         (f"{mapped}c6336407", f"{mapped}c6336407", 128, 0),
-        ("20010db8" + "0" * 24, "20010db8" + "f" * 24, 32, 0),
+        ("20010db8" + "0" * 24, "20010db80000" + "f" * 20, 48, 0),
     ]
     await acme.patch("trunks", trunk, inbound_ips=["192.0.2.1"])
     assert [row[2:] for row in addresses()] == [(128, 0)]

@@ -202,7 +202,7 @@ def _located(error: TandemError, keys: Sequence[tuple[int, dict[str, Any]]]) -> 
         {"line": number, "field": name, "message": message}
         for number, named in keys
         for (name, value), message in found.items()
-        if named.get(name) == value
+        if value == named.get(name) or (isinstance(named.get(name), list) and value in named[name])
     ]
 
 

@@ -13,6 +13,7 @@ from tandem.api.work import Work
 from tandem.contracts.errors import TandemError
 from tandem.domain.numbers import normalise
 from tandem.runtime import Param, Row, Statement
+from tandem.store.config import Guard
 from tandem.store.config_tables import Table
 
 
@@ -20,7 +21,8 @@ from tandem.store.config_tables import Table
 class Draft:
     """`fields` is the item as it will be shown; `given` what the request said, with fields that no item has.
 
-    `hidden` are columns that no item shows, `shown` secrets that only this reply shows, `statements` further writes.
+    `hidden` are columns that no item shows, `shown` secrets that only this reply shows, `statements` further writes,
+    `guards` what must hold besides.
     """
 
     fields: dict[str, Any]
@@ -29,6 +31,7 @@ class Draft:
     hidden: dict[str, Param] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     statements: list[Statement] = field(default_factory=list)
+    guards: list[Guard] = field(default_factory=list)
 
 
 # What is special about an object: completes drafts that belong to one account (None: the platform).

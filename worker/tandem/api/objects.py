@@ -130,6 +130,7 @@ async def finish(
     items = [draft.fields for draft in made]
     account_id = _home(table, account, items[0])
     guards = [*named_by(table, account_id, items), *distinct(table, account_id, items)]
+    guards.extend(guard for draft in made for guard in draft.guards)
     rows = [table.columns(draft.fields) | draft.hidden for draft in made]
     further = [statement for draft in made for statement in draft.statements]
     audit = work.audit(table, "create", [Change(None, item) for item in items])
@@ -170,6 +171,7 @@ async def save(work: Work, table: Table, account: Row | None, draft: Draft, acti
         config.unchanged(table, before["id"], before["revision"]),
         *named_by(table, account_id, [draft.fields]),
         *distinct(table, account_id, [draft.fields]),
+        *draft.guards,
     ]
     write = config.update(table.name, before["id"], columns | draft.hidden)
     audit = work.audit(table, action, [Change(before, draft.fields)])

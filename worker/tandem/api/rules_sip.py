@@ -13,7 +13,7 @@ from tandem.contracts.errors import TandemError
 from tandem.domain.digest import make_secrets
 from tandem.runtime import Param, Row, Statement, random_bytes
 from tandem.store.config import SQL, insert
-from tandem.store.config_addresses import rows_of
+from tandem.store.config_addresses import WIDEST, apart, rows_of, too_wide
 
 PASSWORD_BYTES: Final = 15
 
@@ -56,15 +56,38 @@ def give_password(draft: Draft, password: str | None) -> None:
 
 
 async def trunks(work: Work, account: Row | None, drafts: Sequence[Draft]) -> None:
-    """Keeps the index of addresses by which the Worker recognises a trunk."""
+    """Keeps the index of addresses by which the Worker recognises a trunk (docs/decisions/0020-whose-address.md)."""
     rows: list[dict[str, Param]] = []
-    for draft in drafts:
+    claimed: dict[str, list[str]] = {}
+    for index, draft in enumerate(drafts):
         if draft.before is not None:
             draft.statements.append((SQL["forget_addresses"], (draft.fields["id"],)))
         if draft.fields["inbound_auth"] == "ip" and draft.fields["status"] == "active":
             rows.extend(rows_of(draft.fields["id"], draft.fields["inbound_ips"]))
+            if account is not None and not work.principal.is_operator and _claims(draft):
+                _check_width(draft, index)
+                claimed.setdefault(draft.fields["role"], []).extend(draft.fields["inbound_ips"])
+    for role, addresses in claimed.items():
+        assert account is not None
+        drafts[-1].guards.append(apart(account["id"], role, addresses))
     if drafts:
         drafts[-1].statements.extend(insert("trunk_address", rows))
+
+
+def _claims(draft: Draft) -> bool:
+    """Whether the trunk asks for addresses that it did not have, or for more with them."""
+    before = draft.before
+    return before is None or any(
+        draft.fields[name] != before[name] for name in ("inbound_ips", "inbound_auth", "role", "status")
+    )
+
+
+def _check_width(draft: Draft, index: int) -> None:
+    for address in draft.fields["inbound_ips"]:
+        if too_wide(address):
+            widest = f"/{WIDEST[4]} (IPv6: /{WIDEST[6]})"
+            message = f"Field inbound_ips: {address} is wider than {widest}; only an operator may write such networks."
+            raise LineError(TandemError("forbidden", message, "inbound_ips"), index)
 
 
 def forget_addresses(trunk_id: str) -> list[Statement]:

@@ -60,6 +60,15 @@ UPDATE sip_domain SET is_primary = 0, revision = revision + 1 WHERE account_id =
 -- name: forget_addresses
 DELETE FROM trunk_address WHERE trunk_id = ?;
 
+-- name: overlapping
+-- Of networks ([as written, trunk, first, last, length, port], ...), those that overlap another account's (?), where
+-- either is a PBX's (?: the role of these). Port 0 is any.
+SELECT json_extract(j.value, '$[0]') AS value FROM json_each(?) AS j
+JOIN trunk_address AS x ON x.first <= json_extract(j.value, '$[3]') AND x.last >= json_extract(j.value, '$[2]')
+  AND (x.port = 0 OR json_extract(j.value, '$[5]') IN (0, x.port))
+JOIN sip_trunk AS t ON t.id = x.trunk_id
+WHERE t.account_id IS NOT ? AND 'pbx' IN (t.role, ?);
+
 -- name: remembered
 SELECT request_hash, status, reply FROM idempotency_key WHERE owner = ? AND key = ? AND created_at > ?;
 

@@ -16,8 +16,10 @@ _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NUMBER: Final = re.compile(r"(?:(?:sips?|tel):)?\+?[0-9][0-9 ().\-/]{1,30}(?:[@;].{0,128})?", re.ASCII)
 _PORTS: Final = range(1, 65_536)
+_MAPPED_BITS: Final = 96
 XFORM_ENTRIES: Final = 20
 XFORM_BYTES: Final = 2_048
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 XformValue = str | int | float | bool | None
 
 
@@ -73,15 +75,24 @@ def _address(text: str) -> str:
     if port and not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) in _PORTS):
         raise ValueError("has a port that is not from 1 to 65535")
     try:
-        network = ipaddress.ip_network(host, strict=True)
+        network: Network = ipaddress.ip_network(host, strict=True)
     except ValueError:
         raise ValueError("must be an IP address or a network whose host bits are 0, such as 192.0.2.0/24") from None
     if "%" in host:
         raise ValueError("must not name a zone")
+    network = _unmapped(network)
     plain = str(network)
     if not port:
         return plain
     return f"[{plain}]:{int(port)}" if network.version == 6 else f"{plain}:{int(port)}"
+
+
+def _unmapped(network: Network) -> Network:
+    """IPv4 that is written as IPv6 (RFC 4291 section 2.5.5.2) as IPv4."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 def _small(xform: dict[str, XformValue]) -> dict[str, XformValue]:
