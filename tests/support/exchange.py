@@ -39,7 +39,7 @@ class Exchange:
     groups: dict[str, tuple[RingGroup, list[Member]]] = field(default_factory=dict)
     forwards: dict[str, Forward] = field(default_factory=dict)
     schedules: dict[str, Schedule] = field(default_factory=dict)
-    trunks: dict[str, Trunk] = field(default_factory=dict)
+    trunks: dict[str, list[Trunk]] = field(default_factory=dict)
     verified: set[str] = field(default_factory=set)
     windows: list[tuple[str, Limit]] = field(default_factory=list)
     turns: Counter[str] = field(default_factory=Counter)
@@ -93,8 +93,8 @@ class Exchange:
     def schedule(self, schedule_id: str) -> Schedule | None:
         return self.schedules.get(schedule_id)
 
-    def trunk_at(self, source_ip: str, source_port: int) -> Trunk | None:
-        return self.trunks.get(source_ip)
+    def trunks_at(self, source_ip: str, source_port: int) -> Sequence[Trunk]:
+        return self.trunks.get(source_ip, [])
 
     def owns_number(self, e164: str) -> bool:
         return e164 in self.dids or e164 in self.verified

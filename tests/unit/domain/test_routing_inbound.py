@@ -54,7 +54,7 @@ def exchange(did: Did = DID, **changes: Any) -> Exchange:
         },
         dids={did.e164: did},
         extensions={"1002": Extension("ext_1", "1002", Attached(TO_BOB))},
-        trunks={FROM_CARRIER: CARRIER, FROM_OWN: OWN, FROM_PBX: PBX},
+        trunks={FROM_CARRIER: [CARRIER], FROM_OWN: [OWN], FROM_PBX: [PBX]},
     )
 
 
@@ -110,7 +110,7 @@ def test_forms_of_the_number(to: str) -> None:
 )
 def test_where_the_number_stands(number_from: str, changes: dict[str, Any], found: bool) -> None:
     at = exchange()
-    at.trunks[FROM_CARRIER] = replace(CARRIER, number_from=number_from)
+    at.trunks[FROM_CARRIER] = [replace(CARRIER, number_from=number_from)]
     assert (came(at, arrival(**changes)) is not None) is found
 
 
@@ -123,6 +123,28 @@ def test_a_stranger_reaches_open_numbers_alone(source: str, any_source: bool, kn
     assert (came(at, arrival(source)) is not None) is known
     assert came(at, arrival(source, "+12025550199")) is None
     assert came(at, arrival(STRANGER, "1002")) is None
+
+
+def test_a_carrier_that_does_not_bring_the_number_leaves_it_to_the_next() -> None:
+    at = exchange()
+    at.trunks[FROM_CARRIER] = [replace(OWN, number_from="to"), CARRIER, PBX]
+    context = at.context()
+    assert rung(came(at, arrival(to="+12025550100"), context)) == ["dev_b"]
+    assert context.trunk_id == "tr_2"
+    context = at.context("call_2")
+    assert rung(came(at, arrival(to="+12025550199", ruri="sip:+12025550100@x"), context)) == ["dev_b"]
+    assert context.trunk_id == "tr_1"
+    context = at.context("call_3")
+    assert rung(came(at, arrival(to="1002"), context)) == ["dev_b"]
+    assert context.trunk_id == "tr_3"
+
+
+def test_an_open_number_may_be_called_from_a_carrier_s_address_too() -> None:
+    at = exchange(replace(DID, accept_any_source=True))
+    at.trunks[FROM_CARRIER] = [replace(CARRIER, number_from="p_called_party_id")]
+    context = at.context()
+    assert rung(came(at, arrival(), context)) == ["dev_b"]
+    assert context.trunk_id is None
 
 
 @pytest.mark.parametrize("status", ["disabled", "virtual"])
@@ -256,7 +278,7 @@ def test_a_pbx_shows_only_numbers_of_its_account(
     claimed: str, trunk_number: str | None, default: str | None, shown: str
 ) -> None:
     at = exchange(default_cid_number=default)
-    at.trunks[FROM_PBX] = replace(PBX, cid_number=trunk_number)
+    at.trunks[FROM_PBX] = [replace(PBX, cid_number=trunk_number)]
     at.verified = {"12025550177"}
     decision = came(at, arrival(FROM_PBX, "1002", from_uri=f"sip:{claimed}@pbx.example"))
     assert isinstance(decision, Ring)

@@ -138,7 +138,7 @@ class SqlDirectory:
             kept[schedule_id] = self._read_schedule(schedule_id)
         return kept[schedule_id]
 
-    def trunk_at(self, source_ip: str, source_port: int) -> Trunk | None:
+    def trunks_at(self, source_ip: str, source_port: int) -> list[Trunk]:
         kept = self._kept()
         if kept.trunks is None:
             kept.trunks = TrunkTable(

@@ -22,17 +22,16 @@ class TrunkTable:
                 by_network.setdefault(int(network.network_address), {}).setdefault(port, []).append(trunk)
         self._by_length = sorted(found.items(), reverse=True)
 
-    def find(self, source_ip: str, source_port: int) -> Trunk | None:
-        """Of the longest prefix around the address; there, one for this port before one for any.
+    def find(self, source_ip: str, source_port: int) -> list[Trunk]:
+        """Those with the longest prefix around the address first; there, those for this port before those for any.
 
         An address of the platform's carriers is no PBX's.
         """
         found = self._around(source_ip, source_port)
         is_carrier_s = any(not trunk.owned for trunk in found)
-        return next((trunk for trunk in found if trunk.role != "pbx" or not is_carrier_s), None)
+        return [trunk for trunk in found if trunk.role != "pbx" or not is_carrier_s]
 
     def _around(self, source_ip: str, source_port: int) -> list[Trunk]:
-        """Every trunk with a network around the address, the longest prefix first."""
         try:
             address = ipaddress.ip_address(source_ip)
         except ValueError:

@@ -44,8 +44,9 @@ class Directory(Protocol):
 
     def forward(self, forward_id: str) -> Forward | None: ...
     def schedule(self, schedule_id: str) -> Schedule | None: ...
-    def trunk_at(self, source_ip: str, source_port: int) -> Trunk | None:
-        """The active trunk with the longest prefix around the address that may send calls; the account's own first."""
+    def trunks_at(self, source_ip: str, source_port: int) -> Sequence[Trunk]:
+        """The active trunks that may send calls from the address, the longest prefix first; there, the account's own.
+        An address of the platform's carriers is no PBX's."""
         ...
 
     def owns_number(self, e164: str) -> bool:

@@ -44,17 +44,20 @@ class Peer:
 
 def recognise(context: Context, arrival: Arrival) -> Peer | None:
     """None: neither address nor number has to do with this account, which is all that the sender may learn."""
-    trunk = context.directory.trunk_at(arrival.source_ip, arrival.source_port)
-    if trunk is not None:
+    for trunk in context.directory.trunks_at(arrival.source_ip, arrival.source_port):
         context.note("trunk", trunk=trunk.name, role=trunk.role)
-    if trunk is not None and trunk.role == "pbx":
-        return Peer(trunk, None, arrival.ruri)
-    called = _called(arrival, trunk)
-    did = _did(context, called)
-    if did is None or (trunk is None and not did.accept_any_source):
-        context.note("number", number=called, result="not of this account" if did is None else "not from anywhere")
-        return None
-    return Peer(trunk, did, called)
+        if trunk.role == "pbx":
+            return Peer(trunk, None, arrival.ruri)
+        called = _called(arrival, trunk)
+        did = _did(context, called)
+        if did is not None:
+            return Peer(trunk, did, called)
+        context.note("number", number=called, result="not of this account")
+    did = _did(context, arrival.ruri)
+    if did is not None and did.accept_any_source:
+        return Peer(None, did, arrival.ruri)
+    context.note("number", number=arrival.ruri, result="not of this account" if did is None else "not from anywhere")
+    return None
 
 
 def arrive(context: Context, arrival: Arrival, peer: Peer) -> Decision:
@@ -114,12 +117,13 @@ def pbx_caller(context: Context, arrival: Arrival, trunk: Trunk) -> Caller:
     )
 
 
-def _called(arrival: Arrival, trunk: Trunk | None) -> str:
+def _called(arrival: Arrival, trunk: Trunk) -> str:
     """The URI with the number, where the trunk puts it."""
-    where = "ruri" if trunk is None else trunk.number_from
-    if where == "to":
+    if trunk.number_from == "to":
         return arrival.to
-    return addr_spec(arrival.headers.get(CALLED_PARTY, "")) if where == "p_called_party_id" else arrival.ruri
+    if trunk.number_from == "p_called_party_id":
+        return addr_spec(arrival.headers.get(CALLED_PARTY, ""))
+    return arrival.ruri
 
 
 def _did(context: Context, called: str) -> Did | None:
