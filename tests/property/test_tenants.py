@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tandem.runtime.cpython import clock
-from tests.support import node, scene, seeds
+from tests.support import node, rows, scene, seeds
 from tests.support.local_brain import LocalBrain
 
 EXTENSIONS = ("1001", "1002", "1003")
 TENANTS = [seeds.tenant(number, f"t{number}.tandem.test", EXTENSIONS) for number in (1, 2, 3)]
+# It says that the address of every phone is its own PBX's, which is to help it to nothing.
+HOSTILE = seeds.tenant(9, "hostile.tandem.test", EXTENSIONS)
 TENANT = st.sampled_from(TENANTS)
 OTHER = st.one_of(st.none(), st.none(), st.none(), TENANT)  # mostly the account itself, or no call is ever made
 DIGITS = st.sampled_from(EXTENSIONS)
@@ -29,6 +31,8 @@ class Tenants(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.brain = LocalBrain()
         self.calls: list[tuple[seeds.Tenant, dict[str, Any]]] = []
+        self.brain.write(seeds.rows_of(HOSTILE))
+        self.brain.write(rows.trunk(HOSTILE, 1, "0.0.0.0/0", "192.0.2.0/24", "192.0.2.7/32", role="pbx"))
         for tenant in TENANTS:
             self.brain.write(seeds.rows_of(tenant))
             for digits in EXTENSIONS[:2]:
@@ -143,6 +147,10 @@ class Tenants(RuleBasedStateMachine):
                 assert row[3] in own
             for name in ("sip_user", "sip_domain", "extension", "sip_device"):
                 assert len(scene.rows(self.brain, tenant, name)) == (1 if name == "sip_domain" else 3)
+
+    @invariant()
+    def who_claims_every_address_is_asked_nothing(self) -> None:
+        assert HOSTILE.account_id not in self.brain.presence.contexts
 
     def _held(self, tenant: seeds.Tenant) -> list[tuple[Any, ...]]:
         return scene.rows(self.brain, tenant, "holding")
