@@ -253,6 +253,59 @@ async def test_a_new_number_and_a_new_trunk_are_seen_within_two_seconds(front: F
     assert await front.call("15550001", CARRIER) == ACME.account_id
 
 
+async def test_a_number_that_is_opened_takes_strangers_within_two_seconds(front: Front) -> None:
+    front.write(*rows.trunk(None, 1, CARRIER), did(ACME, 1, "15550001"))
+    assert await front.call("15550001", CARRIER) == ACME.account_id
+    assert await front.call("15550001") == "not_found"
+    front.write(rows.update("did", f"did_{seeds.suffix(1)}", accept_any_source=1))
+    front.later(2_000)
+    assert await front.call("15550001") == ACME.account_id
+    front.write(rows.update("did", f"did_{seeds.suffix(1)}", accept_any_source=0))
+    front.accounts.not_mine.add(ACME.account_id)
+    assert await front.call("15550001") == "not_found"
+
+
+async def test_one_more_carrier_at_a_known_address_is_seen_within_two_seconds(front: Front) -> None:
+    front.write(*rows.trunk(ACME, 1, "203.0.113.0/24"), did(ACME, 1, "15550001"), did(GLOBEX, 2, "15550002"))
+    assert await front.call("15550001", CARRIER) == ACME.account_id
+    assert await front.call("15550002", CARRIER) == "not_found"
+    front.write(*rows.trunk(GLOBEX, 2, f"{CARRIER}/32"))
+    front.later(2_000)
+    assert await front.call("15550002", CARRIER) == GLOBEX.account_id
+
+
+async def test_a_refused_call_asks_d1_once_a_second_at_most(front: Front) -> None:
+    front.write(*rows.trunk(None, 1, CARRIER), did(ACME, 1, "15550001"))
+    await front.call("15550001", CARRIER)
+    front.later(2_000)
+    costs = []
+    for wait in (0, 0, 500, 500):
+        front.later(wait)
+        before = counters.d1_queries
+        assert await front.call("15550001") == "not_found"
+        costs.append(counters.d1_queries - before)
+    # The unknown domain with the stranger's address; the number.
+    assert costs == [1 + 1, 0, 0, 1 + 1]
+
+
+async def test_a_refusal_while_d1_is_away_forgets_nothing(front: Front, capsys: pytest.CaptureFixture[str]) -> None:
+    front.write(*rows.trunk(ACME, 1, CARRIER), did(ACME, 1, "15550001"), did(GLOBEX, 2, "15550002"))
+    front.write(*rows.trunk(GLOBEX, 2, PBX))
+    for number, source, asked in (("15550001", CARRIER, ACME), ("15550002", PBX, GLOBEX)):
+        assert await front.call(number, source) == asked.account_id
+    front.control.available = False
+    front.later(30_000)
+    for _ in range(3):
+        capsys.readouterr()
+        for _ in range(3):
+            assert await front.call("15550002", CARRIER) == "not_found"
+        # The unknown domain each time, what is known of trunk and number once.
+        assert 3 <= capsys.readouterr().out.count("control_unreachable") <= 3 + 1
+        for number, source, asked in (("15550001", CARRIER, ACME), ("15550002", PBX, GLOBEX)):
+            assert await front.call(number, source) == asked.account_id
+        front.later(20_000)
+
+
 async def test_calls_cost_no_look_up_while_what_was_found_is_fresh(front: Front) -> None:
     front.write(*rows.trunk(None, 1, CARRIER), did(ACME, 1, "15550001"), did(ACME, 2, "15550002", accept_any_source=1))
 

@@ -65,18 +65,43 @@ async def of_stranger(control: Control, asked: RouteRequest) -> Place | Domain:
         if known is None:
             raise
         return known
+    place = await _by_trunk(control, trunks, asked, known)
+    if place is not None:
+        return place
+    if known is not None:
+        return known
+    place = await _to_open_number(control, number)
+    if place is None and await control.look_again(asked.source_ip, asked.source_port, _named(trunks, asked), now):
+        trunks = await control.trunks(asked.source_ip, asked.source_port, now)
+        place = await _by_trunk(control, trunks, asked, None) or await _to_open_number(control, number)
+    if place is None:
+        raise TandemError("not_found", "Nobody here takes this call.")
+    return place
+
+
+async def _by_trunk(
+    control: Control, trunks: Sequence[TrunkRow], asked: RouteRequest, known: Domain | None
+) -> Place | None:
     for trunk in _in_charge(trunks):
         if trunk.role == PBX and known is not None and trunk.account_id != known.account_id:
             continue
         place = await _through(control, trunk, asked)
         if place is not None:
             return place
-    if known is not None:
-        return known
-    found = None if number is None else await control.did(number, now)
+    return None
+
+
+async def _to_open_number(control: Control, number: str | None) -> Place | None:
+    found = None if number is None else await control.did(number, now_ms())
     if number is None or found is None or not found.accept_any_source:
-        raise TandemError("not_found", "Nobody here takes this call.")
+        return None
     return Place(found.account_id, partial(control.forget_did, number))
+
+
+def _named(trunks: Sequence[TrunkRow], asked: RouteRequest) -> set[str]:
+    """All numbers that the caller may mean."""
+    found = {number for trunk in trunks for number in _numbers(_called(asked, trunk.number_from), trunk.country)}
+    return found | {number for number in (plain_number(asked.ruri),) if number is not None}
 
 
 def _in_charge(trunks: Sequence[TrunkRow]) -> list[TrunkRow]:

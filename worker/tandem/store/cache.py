@@ -23,9 +23,12 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Entry(Generic[T]):
+    """`asked_at` is when D1 was asked for it last, whether or not it answered."""
+
     value: T | None
     read_at: int
     good_until: int
+    asked_at: int
 
 
 def _key_alone(key: str) -> tuple[Param, ...]:
@@ -52,11 +55,11 @@ class Lookup(Generic[T]):
         self._hits: dict[str, _Entry[T]] = {}
         self._misses: dict[str, _Entry[T]] = {}
 
-    def fresh(self, key: str, now: int, miss_ms: int = MISS_MS) -> _Entry[T] | None:
-        """`miss_ms`: how old a miss may be."""
+    def fresh(self, key: str, now: int, miss_ms: int = MISS_MS, hit_ms: int = HIT_MS) -> _Entry[T] | None:
+        """`miss_ms`, `hit_ms`: how long ago D1 may have been asked for a miss, for a hit."""
         entry = self._hits.get(key)
         if entry is not None:
-            return entry if now < entry.good_until else None
+            return entry if now < min(entry.good_until, entry.asked_at + hit_ms) else None
         entry = self._misses.get(key)
         return entry if entry is not None and now < entry.read_at + miss_ms else None
 
@@ -66,6 +69,7 @@ class Lookup(Generic[T]):
         if entry is None or not self._outlives_d1 or now >= entry.read_at + STALE_MS:
             return None
         entry.good_until = now + ASK_AGAIN_MS
+        entry.asked_at = now
         return entry
 
     def statement(self, key: str) -> Statement:
@@ -77,7 +81,7 @@ class Lookup(Generic[T]):
         side, life = (self._misses, MISS_MS) if value is None else (self._hits, self._hit_ms)
         if len(side) >= BOUND:
             del side[next(iter(side))]
-        side[key] = entry = _Entry(value, now, now + life)
+        side[key] = entry = _Entry(value, now, now + life, now)
         return entry
 
     def forget(self, key: str) -> None:
@@ -92,12 +96,13 @@ class Lookup(Generic[T]):
 Wanted = tuple[Lookup[Any], str]
 
 
-async def read(database: Database, wanted: Sequence[Wanted], now: int) -> list[Any]:
-    """The values of all that is wanted, in order: those that are not remembered come in one batch.
+async def read(database: Database, wanted: Sequence[Wanted], now: int, hit_ms: int = HIT_MS) -> list[Any]:
+    """The values of all that is wanted, in order: those that are not remembered, or were asked for longer than
+    `hit_ms` ago, come in one batch.
 
     Raises `TandemError` `unavailable` when one of them cannot be read and no entry may serve in its place.
     """
-    found = [lookup.fresh(key, now) for lookup, key in wanted]
+    found = [lookup.fresh(key, now, hit_ms=hit_ms) for lookup, key in wanted]
     missing = [index for index, entry in enumerate(found) if entry is None]
     if missing:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -151,6 +152,18 @@ class Control:
             wanted.append((self._dids, e164))
         with suppress(TandemError):
             await read(self._database, wanted, now)
+
+    async def look_again(self, address: str, port: int, numbers: Iterable[str], now: int) -> bool:
+        """Before a caller is told that there is nothing for him: asks D1 for what was remembered for longer than it is
+        remembered that there is nothing. False when all of it is that new."""
+        wanted: list[Wanted] = [(self._dids, number) for number in numbers]
+        if is_address(address):
+            wanted.append((self._trunks, f"{address} {port}"))
+        old = [(lookup, key) for lookup, key in wanted if lookup.fresh(key, now, hit_ms=MISS_MS) is None]
+        if old:
+            with suppress(TandemError):
+                await read(self._database, old, now, MISS_MS)
+        return bool(old)
 
     async def fleet(self, now: int) -> tuple[str, ...]:
         """The SIP addresses (`host:port`) of all nodes."""
