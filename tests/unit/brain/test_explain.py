@@ -44,6 +44,22 @@ async def test_an_internal_call_is_explained_as_it_would_be_routed(phones: Local
     assert [route["uri"] for route in reply["directive"]["routes"]] == [route["uri"] for route in routed["routes"]]
 
 
+async def test_an_explanation_is_no_way_to_another_node(phones: LocalBrain) -> None:
+    """Neither the token that delivers a call there, nor the node's address."""
+    other = "node_00000000000000000000000009"
+    there = rows.insert("node", id=other, region="local", created_at=0, sip_address="198.51.100.2:5060")
+    phones.write([there])
+    await scene.hello(phones, other)
+    moved = scene.contact_of(ACME, "1002", phones.now + 600_000) | {"node": other, "state": "added"}
+    await scene.send(phones, scene.event(phones, ACME, "register", transport="udp", **moved), node_id=other)
+    (routed, local) = sorted((await phones.invite(ACME, "1001", "1002"))["routes"], key=lambda one: "dst_uri" not in one)
+    assert "X-Tandem-Deliver" in routed["headers"]["extra"]
+    reply = await explained(phones, {"from": "1001", "to": "1002"})
+    assert [route["uri"] for route in reply["directive"]["routes"]] == [local["uri"]] * 2
+    for secret in ("Deliver", "dst_uri", "198.51.100.2", other):
+        assert secret not in json.dumps(reply)
+
+
 async def test_nothing_is_left_of_an_explanation(phones: LocalBrain) -> None:
     limited = rows.limit(ACME, 1, 3600, 1)
     group = rows.ring_group(ACME, 1, strategy="round_robin")

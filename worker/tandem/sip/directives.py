@@ -21,15 +21,15 @@ def refusal(decision: Reject | Media) -> Reject:
     return needs_media(decision.target.dest_kind) if isinstance(decision, Media) else decision
 
 
-def ring(book: Book, context: Context, decision: Ring, node_id: str) -> Directive:
-    """`node_id` is the node that asks: what is registered elsewhere is sent there."""
+def ring(book: Book, context: Context, decision: Ring, node_id: str | None) -> Directive:
+    """`node_id` is the node that asks: what is registered elsewhere is sent there, by a token. None: nobody asks."""
     plan = decision.plan
     shown = HeaderUri(display=plan.caller.shown_name, uri=plan.caller.shown_uri)
     diverted = diversion_lines(plan.diversions, _domain(context, plan.caller))
 
     def route(branch: Branch) -> Route:
         device = branch.device
-        elsewhere = None if device.node_id == node_id else book.addresses.get(device.node_id)
+        elsewhere = None if node_id in (None, device.node_id) else book.addresses.get(device.node_id)
         extra, next_hop = diverted, None
         if elsewhere is not None:
             key = node_credential(book.master_key, device.node_id, elsewhere.credential_version)

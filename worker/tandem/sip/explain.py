@@ -19,7 +19,7 @@ from tandem.sip.authentication import check_account
 from tandem.sip.book import Book
 from tandem.sip.route import make_context
 
-_NODE: Final = ""  # nobody's: what is registered at a node whose address is not known passes for reachable
+_NODE: Final = ""  # nobody's
 
 
 class Explained(Exception):  # noqa: N818 - not an error: it undoes what the decision wrote
@@ -48,7 +48,7 @@ def answer(book: Book, text: str, now: int) -> str:
     context.trace = steps
     decision = _decide(book, context, asked)
     if isinstance(decision, Ring):
-        document = directives.ring(book, context, decision, _NODE)
+        document = directives.ring(book, context, decision, None)
     else:
         document = directives.reject(book.account_id, context.call_id, directives.refusal(decision))
     steps.append({"step": "answer", "direction": context.direction, "action": document.action})
