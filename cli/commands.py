@@ -19,14 +19,17 @@ SHELLS: Final = ("bash", "zsh", "fish")
 @click.option("--to", "called", required=True, help="What is dialled.")
 @click.option("--at", "moment", help="When (ISO 8601; without an offset: UTC). Default: now.")
 @click.option("--source-ip", help="The address that the call comes from, for calls of trunks.")
+@click.option("--source-port", type=click.IntRange(1, 65_535), default=5060, help="The port there. Default: 5060.")
 @pass_context
-def explain(context: Context, caller: str, called: str, moment: str | None, source_ip: str | None) -> None:
+def explain(
+    context: Context, caller: str, called: str, moment: str | None, source_ip: str | None, source_port: int
+) -> None:
     """What would happen to a call, and why, step by step; no call is placed and nothing is counted."""
     asked: dict[str, Any] = {"from": caller, "to": called}
     if moment is not None:
         asked["at"] = _epoch_ms(moment)
     if source_ip is not None:
-        asked["source_ip"] = source_ip
+        asked |= {"source_ip": source_ip, "source_port": source_port}
     with context.client() as client:
         reply = client.create("/v1/explain", asked)
     if context.as_json:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tandem.contracts.objects import open_envelope
-from tests.support import rows, scene
+from tests.support import rows, scene, seeds
 from tests.support.local_brain import LocalBrain
 from tests.support.seeds import suffix
 from tests.unit.brain import ACME
@@ -24,8 +24,10 @@ async def phones(brain: LocalBrain) -> LocalBrain:
     return brain
 
 
-async def explained(brain: LocalBrain, asked: dict[str, Any], expected: int = 200) -> dict[str, Any]:
-    reply = await brain.presence.call(ACME.account_id, "explain", ACME.account_id, json.dumps(asked))
+async def explained(
+    brain: LocalBrain, asked: dict[str, Any], expected: int = 200, account: seeds.Tenant = ACME
+) -> dict[str, Any]:
+    reply = await brain.presence.call(account.account_id, "explain", account.account_id, json.dumps(asked))
     status, text = open_envelope(reply)
     assert status == expected, text
     found: dict[str, Any] = json.loads(text)
@@ -52,7 +54,9 @@ async def test_an_explanation_is_no_way_to_another_node(phones: LocalBrain) -> N
     await scene.hello(phones, other)
     moved = scene.contact_of(ACME, "1002", phones.now + 600_000) | {"node": other, "state": "added"}
     await scene.send(phones, scene.event(phones, ACME, "register", transport="udp", **moved), node_id=other)
-    (routed, local) = sorted((await phones.invite(ACME, "1001", "1002"))["routes"], key=lambda one: "dst_uri" not in one)
+    (routed, local) = sorted(
+        (await phones.invite(ACME, "1001", "1002"))["routes"], key=lambda one: "dst_uri" not in one
+    )
     assert "X-Tandem-Deliver" in routed["headers"]["extra"]
     reply = await explained(phones, {"from": "1001", "to": "1002"})
     assert [route["uri"] for route in reply["directive"]["routes"]] == [local["uri"]] * 2
@@ -106,6 +110,46 @@ async def test_the_source_address_decides_for_peers(phones: LocalBrain) -> None:
     assert reply["directive"]["action"] == "proxy"
     reply = await explained(phones, asked | {"source_ip": "192.0.2.200"}, 404)
     assert reply["error"]["code"] == "not_found"
+
+
+async def test_a_trunk_may_be_told_by_its_port(phones: LocalBrain) -> None:
+    for statement, params in rows.trunk(ACME, 1, "198.51.100.9:5080", name="Branch", role="pbx"):
+        await scene.reconfigure(phones, ACME, statement, *params)
+    asked: dict[str, Any] = {"from": "201", "to": "1002", "source_ip": "198.51.100.9"}
+    reply = await explained(phones, asked | {"source_port": 5080})
+    assert reply["steps"][0] == {"step": "trunk", "trunk": "Branch", "role": "pbx"}
+    assert reply["directive"]["action"] == "proxy"
+    await explained(phones, asked, 404)
+
+
+async def test_a_suspended_account_is_told_why_nothing_works(phones: LocalBrain) -> None:
+    for asked in ({"from": "1001", "to": "1002"}, {"from": "+442071838750", "to": "+12025550100"}):
+        await scene.reconfigure(phones, ACME, *_flat(rows.update("account", ACME.account_id, status="suspended")))
+        reply = await explained(phones, asked)
+        assert (reply["directive"]["action"], reply["directive"]["code"]) == ("reject", 403)
+        assert reply["steps"][0]["step"] == "account"
+        assert reply["steps"][0]["status"] == "suspended"
+
+
+async def test_a_ceiling_above_is_told_though_it_is_not_asked(phones: LocalBrain) -> None:
+    phones.write([rows.account(900, is_reseller=1, max_in=0)])
+    below = seeds.tenant(901, "below.tandem.test", ("1001",))
+    phones.write(
+        row if not row[0].startswith("INSERT INTO account ") else rows.account(901, "acc_" + suffix(900))
+        for row in seeds.rows_of(below)
+    )
+    phones.write([rows.did(below, 9, "12025550900", dest_kind="user", dest_id=below.people["1001"].user_id)])
+    await phones.register(below, "1001")
+    reply = await explained(phones, {"from": "+442071838750", "to": "+12025550900"}, account=below)
+    assert reply["directive"]["action"] == "proxy"
+    (told,) = (step for step in reply["steps"] if step["step"] == "ceilings")
+    assert told["above"] == ["account_in"]
+    assert "ceilings" not in names(await explained(phones, {"from": "1001", "to": "1001"}, account=below))
+
+
+def _flat(row: rows.Row) -> tuple[Any, ...]:
+    statement, params = row
+    return (statement, *params)
 
 
 async def test_who_is_nobody_gets_told_so(phones: LocalBrain) -> None:

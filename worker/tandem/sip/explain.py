@@ -10,16 +10,18 @@ from typing import Any, Final
 from tandem.contracts.errors import TandemError, parse
 from tandem.contracts.explain import ExplainRequest
 from tandem.contracts.ids import new_id
+from tandem.domain.cac import asks_of
 from tandem.domain.callerid import Caller
 from tandem.domain.numbers import candidates
 from tandem.domain.routing import Arrival, Context, Decision, Peer, Ring, User, arrive, dial, recognise
+from tandem.domain.routing.decisions import FORBIDDEN
 from tandem.runtime import random_bytes
 from tandem.sip import directives
-from tandem.sip.authentication import check_account
 from tandem.sip.book import Book
 from tandem.sip.route import make_context
 
 _NODE: Final = ""  # nobody's
+_NOT_ASKED: Final = "not asked here; without room there a call gets 503"
 
 
 class Explained(Exception):  # noqa: N818 - not an error: it undoes what the decision wrote
@@ -38,22 +40,36 @@ class _Anywhere:
 
 
 def answer(book: Book, text: str, now: int) -> str:
-    """Raises `Explained` with the reply `{directive, steps}`; `TandemError` when the account may not call at all."""
+    """Raises `Explained` with the reply `{directive, steps}`; `TandemError` when nobody of the account calls so."""
     asked = parse(ExplainRequest, text)
-    check_account(book)
+    account = book.directory.account()
+    if account is None:
+        raise TandemError("unknown_account", "There is no such account.")
     context = make_context(book, new_id("call", now, random_bytes(10)), _NODE, now)
     context.nodes = _Anywhere()
     context.at = now if asked.at is None else asked.at
     steps: list[dict[str, object]] = []
     context.trace = steps
-    decision = _decide(book, context, asked)
+    if account.status == "active":
+        decision = _decide(book, context, asked)
+    else:
+        context.note("account", status=account.status, result="registers nobody and routes nothing")
+        decision = FORBIDDEN
     if isinstance(decision, Ring):
         document = directives.ring(book, context, decision, None)
+        _note_ceilings(context)
     else:
         document = directives.reject(book.account_id, context.call_id, directives.refusal(decision))
     steps.append({"step": "answer", "direction": context.direction, "action": document.action})
     directive = json.loads(document.wire())
     raise Explained(json.dumps({"directive": directive, "steps": [_plain(step) for step in steps]}))
+
+
+def _note_ceilings(context: Context) -> None:
+    """What only the accounts above can say, and is asked when a call is placed."""
+    asks = asks_of(context.account.ancestors, context.call_id, context.wants)
+    if asks:
+        context.note("ceilings", above=sorted({str(ask.dimension) for ask in asks}), result=_NOT_ASKED)
 
 
 def _decide(book: Book, context: Context, asked: ExplainRequest) -> Decision:
@@ -65,7 +81,12 @@ def _decide(book: Book, context: Context, asked: ExplainRequest) -> Decision:
         caller = Caller(user.username, user.display_name, domain, user.user_id)
         return dial(context, caller, user, asked.to)
     arrival = Arrival(
-        asked.source_ip or "", 0, asked.to, asked.to, asked.from_, headers={"p-called-party-id": asked.to}
+        asked.source_ip or "",
+        asked.source_port,
+        asked.to,
+        asked.to,
+        asked.from_,
+        headers={"p-called-party-id": asked.to},
     )
     peer = recognise(context, arrival) if asked.source_ip else _by_number(book, context, asked.to)
     if peer is None:

@@ -53,6 +53,7 @@ class ExplainRequest(BaseModel):
     source_ip: Annotated[str, Field(max_length=64)] | None = Field(
         None, description="Where a call from outside comes from."
     )
+    source_port: int = Field(5060, ge=1, le=65_535, description="The port there; only some trunks name one.")
 
 
 class ExplainReply(BaseModel):
