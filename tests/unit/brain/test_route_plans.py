@@ -242,7 +242,8 @@ async def test_a_window_counts_and_refuses(phones: LocalBrain) -> None:
     await change(
         phones,
         rows.limit(ACME, 1, 60, 1, scope_kind="user", scope_id=ALICE.user_id),
-        rows.limit(ACME, 2, 60, 0, scope_kind="number", pattern="10", hard=0),
+        rows.limit(ACME, 2, 60, 0, scope_kind="account", hard=0),
+        rows.limit(ACME, 4, 60, 0, scope_kind="number", pattern="10"),
         rows.limit(ACME, 3, 60, 0, direction="in"),
     )
     first = await phones.invite(ACME, "1001", "1002")

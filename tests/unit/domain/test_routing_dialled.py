@@ -169,16 +169,36 @@ def test_an_emergency_is_never_limited_and_never_an_extension(digits: str) -> No
 
 def test_windows_count_internal_calls_and_name_the_limit() -> None:
     at = exchange()
-    at.windows = [("any us_a - 1002", Limit("lim_1", "account", 60, 1, hard=True))]
+    at.windows = [("any us_a - ", Limit("lim_1", "account", 60, 1, hard=True))]
     assert rung(dialled(at, "1002", call_id="call_0"))
     decision = dialled(at, "1002")
     assert isinstance(decision, Reject)
     assert (decision.code, decision.dimension, decision.retry_after_sec) == (503, Dimension.CALL_LIMIT, 60)
-    assert rung(dialled(at, "1003"))
     at.windows = [("", Limit("lim_1", "account", 60, 1, hard=False))]
     context = at.context("call_2")
     assert rung(dial(context, CALLER, ALICE, f"sip:1002@{DOMAIN}"))
     assert context.warnings == ("lim_1",)
+
+
+@pytest.mark.parametrize(
+    ("country", "called", "number"),
+    [
+        ("US", "1002", ""),
+        ("US", "dev_b1", ""),
+        ("US", "2025550100", NUMBER),
+        ("DE", "0012025550100", NUMBER),
+        ("DE", "030901820", "4930901820"),
+    ],
+)
+def test_windows_of_numbers_see_e164_alone(country: str, called: str, number: str) -> None:
+    """An extension is no number that begins so."""
+    at = exchange()
+    at.own = replace(at.own, country=country)
+    at.dids["4930901820"] = Did("did_2", "4930901820", Attached(TO_CARL))
+    at.windows = [(f"any us_a - {number}", Limit("lim_1", "10", 60, 0, hard=True))]
+    decision = dialled(at, called)
+    assert isinstance(decision, Reject)
+    assert decision.dimension is Dimension.CALL_LIMIT
 
 
 def test_variables_of_the_way_add_up() -> None:

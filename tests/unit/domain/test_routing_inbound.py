@@ -254,6 +254,13 @@ def test_windows_of_a_call_from_outside() -> None:
     assert code(came(at, arrival())) == 503
 
 
+def test_a_window_of_numbers_sees_the_called_one_in_any_country() -> None:
+    number = "302101234567"  # Greece's; dialled in Germany without a plus it is one of Berlin's
+    at = exchange(replace(DID, e164=number), country="DE")
+    at.windows = [(f"in - did_1 {number}", Limit("lim_1", "30", 60, 0, hard=True))]
+    assert code(came(at, arrival(to=f"+{number}"))) == 503
+
+
 def test_a_pbx_calls_as_its_account() -> None:
     at = exchange()
     context = at.context()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tandem.domain.cac import Dimension, Leg, Refusal, Want, Window, reason_header, sip_code
 from tandem.domain.calls import Direction, Disposition
-from tandem.domain.numbers import normalise
 from tandem.domain.routing.context import Context
 from tandem.domain.routing.decisions import Reject
 from tandem.domain.routing.model import Did, Trunk, User
@@ -15,7 +14,8 @@ _LIMITED_AS = {Direction.INBOUND: "in", Direction.OUTBOUND: "out", Direction.INT
 def take_call(
     context: Context, number: str, user: User | None = None, did: Did | None = None, trunk: Trunk | None = None
 ) -> Reject | None:
-    """Takes what the call counts, all or nothing; the refusal when there is no room. `number` is what was called."""
+    """Takes what the call counts, all or nothing; the refusal when there is no room. `number` is what was called, as
+    E.164 digits, and empty for what is no number of the outside world."""
     refusal = context.take(_wants(context, user, did, trunk), _windows(context, number, user, did))
     if refusal is None:
         return None
@@ -62,6 +62,6 @@ def _windows(context: Context, number: str, user: User | None, did: Did | None) 
         _LIMITED_AS[context.direction],
         None if user is None else user.user_id,
         None if did is None else did.did_id,
-        normalise(number, context.account.country) or number,
+        number,
     )
     return [Window(one.limit_id, one.subject, one.period_sec, one.max_count, one.hard) for one in found]

@@ -34,25 +34,25 @@ def dial(context: Context, caller: Caller, user: User | None, ruri: str, trunk: 
         take_emergency(context, user)
         return NO_TRUNK
     plan = Plan(caller)
-    found = _destination(context, plan, address)
+    found, number = _destination(context, plan, address)
     if isinstance(found, Reject):
         return found
-    refusal = take_call(context, address.user, user, None, trunk)
+    refusal = take_call(context, number, user, None, trunk)
     if refusal is not None:
         return refusal
     return resolve(context, found.plan, found.target)
 
 
-def _destination(context: Context, plan: Plan, address: Dialled) -> Onward | Reject:
-    """An extension, one device by its id, or a number; in this order."""
+def _destination(context: Context, plan: Plan, address: Dialled) -> tuple[Onward | Reject, str]:
+    """An extension, one device by its id, or a number, in this order; and the number, where it is one."""
     extension = context.directory.extension(address.user) if address.user else None
     if extension is not None:
-        return follow_extension(context, plan, extension)
+        return follow_extension(context, plan, extension), ""
     if address.user.startswith(_DEVICE) and context.directory.device_owner(address.user) is not None:
         context.note("device", id=address.user)
-        return Onward(plan, Target("device", address.user))
+        return Onward(plan, Target("device", address.user)), ""
     number = normalise(address.user, context.account.country)
     if number is not None:
-        return dial_number(context, plan, number)
+        return dial_number(context, plan, number), number
     context.note("dialled", to=address.user, result="no extension, device or number")
-    return NOT_FOUND
+    return NOT_FOUND, ""
