@@ -263,3 +263,23 @@ async def test_an_emergency_is_not_limited(phones: LocalBrain) -> None:
     assert (routed["code"], routed["reason"]) == (503, "No Outbound Trunk")
     await phones.advance(5_000)
     assert scene.record(phones, routed["call_id"])["direction"] == "outbound"
+
+
+async def test_room_for_calls_to_the_outside_is_taken_and_given_back(phones: LocalBrain) -> None:
+    """No trunk takes them yet: each is over at once, and what it took is free for the next."""
+    await change(phones, rows.update("account", ACME.account_id, max_out=1))
+    for _ in range(2):
+        routed = await phones.invite(ACME, "1001", "+442071838750")
+        assert (routed["code"], routed["reason"]) == (503, "No Outbound Trunk")
+        assert scene.rows(phones, ACME, "holding") == []
+    await change(phones, rows.limit(ACME, 9, 60, 1, scope_kind="number", pattern="44", direction="out"))
+    assert (await phones.invite(ACME, "1001", "+442071838750"))["reason"] == "No Outbound Trunk"
+    refused = await phones.invite(ACME, "1001", "+442071838751")
+    assert refused["headers"] == ['Reason: Q.850;cause=42;text="call_limit"']
+    assert (await phones.invite(ACME, "1001", "+12125550100"))["reason"] == "No Outbound Trunk"
+    await change(phones, rows.update("account", ACME.account_id, max_out=0))
+    refused = await phones.invite(ACME, "1001", "+12125550100")
+    assert (refused["code"], refused["headers"]) == (503, ['Reason: Q.850;cause=42;text="account_out"'])
+    await phones.advance(5_000)
+    record = scene.record(phones, refused["call_id"])
+    assert (record["direction"], record["cac_refused_by"]) == ("outbound", "account_out")

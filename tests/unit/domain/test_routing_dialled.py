@@ -7,25 +7,29 @@ from dataclasses import replace
 import pytest
 
 from tandem.domain.account import Account
-from tandem.domain.cac import Dimension, admit
+from tandem.domain.cac import Dimension, Leg, admit
 from tandem.domain.callerid import Caller, Diversion
 from tandem.domain.calls import Direction, Disposition
 from tandem.domain.routing import (
+    Arrival,
     Attached,
+    Decision,
     Did,
     Extension,
     Forward,
     Frame,
     Limit,
     Media,
+    Peer,
     Plan,
     Reject,
     Target,
     User,
     after,
+    arrive,
     dial,
 )
-from tandem.domain.routing.decisions import hangup, needs_media
+from tandem.domain.routing.decisions import NO_TRUNK, hangup, needs_media
 from tandem.domain.routing.plan import decode, dumps, encode
 from tandem.domain.routing.users import seat
 from tests.support.exchange import DOMAIN
@@ -178,6 +182,70 @@ def test_windows_count_internal_calls_and_name_the_limit() -> None:
     context = at.context("call_2")
     assert rung(dial(context, CALLER, ALICE, f"sip:1002@{DOMAIN}"))
     assert context.warnings == ("lim_1",)
+
+
+OUTSIDE = "442071838750"
+
+
+@pytest.mark.parametrize(
+    ("max_out", "seats", "window", "dimension"),
+    [
+        (None, None, None, None),
+        (1, 1, 1, None),
+        (0, None, None, Dimension.ACCOUNT_OUT),
+        (None, 0, None, Dimension.USER_SIMULTANEOUS),
+        (None, None, 0, Dimension.CALL_LIMIT),
+    ],
+)
+def test_a_call_to_the_outside_takes_its_room_before_a_trunk_is_looked_for(
+    max_out: int | None, seats: int | None, window: int | None, dimension: Dimension | None
+) -> None:
+    at = exchange()
+    at.own = replace(at.own, max_out=max_out, max_in=0)
+    if window is not None:
+        at.windows = [(f"out us_a - {OUTSIDE}", Limit("lim_1", "account", 60, window, hard=True))]
+    context = at.context()
+    decision = dial(context, CALLER, replace(ALICE, max_simultaneous=seats), f"sip:+{OUTSIDE}@{DOMAIN}")
+    assert isinstance(decision, Reject)
+    assert (decision.dimension, context.direction) == (dimension, Direction.OUTBOUND)
+    held = {row[1:4] for row in at.ledger.rows.get("call_1", ())}
+    if dimension is None:
+        assert decision == NO_TRUNK
+        assert held == {
+            (Leg.CALLER, Dimension.ACCOUNT_OUT, "acc_1"),
+            (Leg.CALLER, Dimension.USER_SIMULTANEOUS, "us_a"),
+        }
+    else:
+        assert held == set()
+
+
+@pytest.mark.parametrize("from_outside", [False, True])
+def test_a_call_that_is_sent_on_to_the_outside_takes_room_there_too(from_outside: bool) -> None:
+    at = exchange(replace(BOB, fwd_always=Target("forward", "fwd_1")))
+    at.forwards = {"fwd_1": Forward("fwd_1", OUTSIDE)}
+
+    def called(call_id: str) -> Decision:
+        context = at.context(call_id)
+        if not from_outside:
+            return dial(context, CALLER, ALICE, f"sip:1002@{DOMAIN}")
+        uri = f"sip:+{NUMBER}@198.51.100.1"
+        return arrive(context, Arrival("192.0.2.1", 5060, uri, uri, "sip:x@y"), Peer(None, at.dids[NUMBER], uri))
+
+    assert called("call_1") == NO_TRUNK
+    own = Dimension.ACCOUNT_IN if from_outside else Dimension.USER_SIMULTANEOUS
+    assert {row[1:3] for row in at.ledger.rows["call_1"]} >= {
+        (Leg.CALLER, own),
+        (Leg.CALLEE, Dimension.ACCOUNT_OUT),
+    }
+    at.own = replace(at.own, max_out=1)
+    refused = called("call_2")
+    assert isinstance(refused, Reject)
+    assert refused.dimension is Dimension.ACCOUNT_OUT
+    at.ledger.release("call_1", Leg.CALLEE)
+    at.windows = [(f"out - - {OUTSIDE}", Limit("lim_1", "account", 60, 0, hard=True))]
+    refused = called("call_3")
+    assert isinstance(refused, Reject)
+    assert refused.dimension is Dimension.CALL_LIMIT
 
 
 @pytest.mark.parametrize(

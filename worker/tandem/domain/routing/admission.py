@@ -16,7 +16,19 @@ def take_call(
 ) -> Reject | None:
     """Takes what the call counts, all or nothing; the refusal when there is no room. `number` is what was called, as
     E.164 digits, and empty for what is no number of the outside world."""
-    refusal = context.take(_wants(context, user, did, trunk), _windows(context, number, user, did))
+    windows = _windows(context, _LIMITED_AS[context.direction], number, user, did)
+    return _taken(context, _wants(context, user, did, trunk), windows)
+
+
+def take_onward(context: Context, number: str) -> Reject | None:
+    """What a call takes besides when it is sent on to a number outside; it is given back with that attempt."""
+    account = context.account
+    want = Want(Leg.CALLEE, Dimension.ACCOUNT_OUT, account.account_id, account.max_out)
+    return _taken(context, [want], _windows(context, _LIMITED_AS[Direction.OUTBOUND], number, None, None))
+
+
+def _taken(context: Context, wants: list[Want], windows: list[Window]) -> Reject | None:
+    refusal = context.take(wants, windows)
     if refusal is None:
         return None
     context.note("limit", dimension=refusal.dimension, subject=refusal.subject, used=refusal.used, max=refusal.limit)
@@ -55,11 +67,11 @@ def _wants(context: Context, user: User | None, did: Did | None, trunk: Trunk | 
     return wants
 
 
-def _windows(context: Context, number: str, user: User | None, did: Did | None) -> list[Window]:
+def _windows(context: Context, limited_as: str, number: str, user: User | None, did: Did | None) -> list[Window]:
     if not context.directory.has_limits():
         return []
     found = context.directory.limits(
-        _LIMITED_AS[context.direction],
+        limited_as,
         None if user is None else user.user_id,
         None if did is None else did.did_id,
         number,

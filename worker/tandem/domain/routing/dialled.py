@@ -10,7 +10,7 @@ from tandem.domain.routing.context import Context
 from tandem.domain.routing.decisions import FORBIDDEN, NO_TRUNK, NOT_FOUND, Decision, Onward, Reject
 from tandem.domain.routing.model import Trunk, User
 from tandem.domain.routing.plan import Plan
-from tandem.domain.routing.targets import dial_number, follow_extension, resolve
+from tandem.domain.routing.targets import dial_own, follow_extension, resolve
 from tandem.domain.target import Target
 
 _DEVICE = "dev_"
@@ -53,6 +53,10 @@ def _destination(context: Context, plan: Plan, address: Dialled) -> tuple[Onward
         return Onward(plan, Target("device", address.user)), ""
     number = normalise(address.user, context.account.country)
     if number is not None:
-        return dial_number(context, plan, number), number
+        own = context.directory.did(number)
+        if own is not None:
+            return dial_own(context, plan, own), number
+        context.direction = Direction.OUTBOUND
+        return Onward(plan, Target("number", number)), number
     context.note("dialled", to=address.user, result="no extension, device or number")
     return NOT_FOUND, ""

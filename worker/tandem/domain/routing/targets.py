@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tandem.domain.callerid import Diversion
-from tandem.domain.calls import Direction
 from tandem.domain.routing.context import Context
 from tandem.domain.routing.decisions import (
     LOOP,
-    NO_TRUNK,
     NOT_FOUND,
     UNAVAILABLE,
     Decision,
@@ -20,8 +18,9 @@ from tandem.domain.routing.decisions import (
     needs_media,
 )
 from tandem.domain.routing.groups import ring_group
-from tandem.domain.routing.model import Attached, Extension
+from tandem.domain.routing.model import Attached, Did, Extension
 from tandem.domain.routing.opening import opened
+from tandem.domain.routing.outbound import dial_outside
 from tandem.domain.routing.plan import Plan
 from tandem.domain.routing.users import ALWAYS, ring_device, ring_user
 from tandem.domain.target import Target
@@ -93,14 +92,13 @@ def follow(context: Context, plan: Plan, attached: Attached) -> Onward | Reject:
 
 
 def dial_number(context: Context, plan: Plan, e164: str) -> Onward | Reject:
-    """A number dialled from inside: one of the account's own is a call within, any other needs a trunk."""
+    """A number that a call goes on to: one of the account's own is a call within, any other needs a trunk."""
     own = context.directory.did(e164)
-    if own is None:
-        context.note("outbound", number=e164, result="no outbound trunk")
-        if context.direction is Direction.INTERNAL:
-            context.direction = Direction.OUTBOUND
-        return NO_TRUNK
-    context.note("own_number", number=e164, status=own.status)
+    return dial_outside(context, e164) if own is None else dial_own(context, plan, own)
+
+
+def dial_own(context: Context, plan: Plan, own: Did) -> Onward | Reject:
+    context.note("own_number", number=own.e164, status=own.status)
     if own.status != "active":
         return NOT_FOUND
     if own.attached.target is None and context.account.did_default is not None:
