@@ -43,7 +43,7 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
         ("voice_gender", "male", "female"),
         ("brand_name", "Brand", "Other"),
         ("default_cid_number", "12025550100", "12025550101"),
-        ("did_default", Target("user", "us_1"), Target("hangup")),
+        ("did_default", Target("hangup", "486"), Target("hangup")),
         ("emergency_numbers", frozenset({"1"}), frozenset[str]()),
     ],
 )
@@ -55,6 +55,13 @@ def test_what_is_inherited_comes_from_the_nearest_that_sets_it(field: str, value
     assert with_rows(Top=value) == value
     assert with_rows(Top=other, Middle=value) == value
     assert with_rows(Top=other, Middle=other, Own=value) == value
+
+
+def test_a_target_that_is_the_parent_s_own_object_is_not_inherited() -> None:
+    user, busy = Target("user", "us_1"), Target("hangup", "486")
+    assert of(replace(TOP, did_default=user), MIDDLE, OWN).did_default is None
+    assert of(replace(TOP, did_default=busy), replace(MIDDLE, did_default=user), OWN).did_default == busy
+    assert of(replace(TOP, did_default=busy), MIDDLE, replace(OWN, did_default=user)).did_default == user
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def effective(rows: Sequence[AccountRow]) -> Account | None:
         max_out=own.max_out,
         max_dialer=own.max_dialer,
         default_cid_number=inherited(lambda row: row.default_cid_number),
-        did_default=inherited(lambda row: row.did_default),
+        did_default=inherited(lambda row: _for_below(row.did_default) if row is not own else row.did_default),
         media_engine=own.media_engine,
         emergency_numbers=inherited(lambda row: row.emergency_numbers),
         ancestors=tuple(
@@ -107,6 +107,11 @@ def effective(rows: Sequence[AccountRow]) -> Account | None:
         ),
         brand_name=inherited(lambda row: row.brand_name) or own.name,
     )
+
+
+def _for_below(target: Target | None) -> Target | None:
+    """A target as accounts below inherit it: what it names by id is another account's, and means nothing there."""
+    return target if target is not None and target.dest_kind == "hangup" else None
 
 
 def _chain(rows: Sequence[AccountRow]) -> list[AccountRow]:

@@ -51,7 +51,9 @@ class AccountFields(Fields):
     max_dialer: Ceiling | None = Field(None, description="Campaign calls at a time; null: no limit.")
     default_cid_number: Number | None = Field(None, description="Caller-ID of users without one; null: the parent's.")
     did_default_dest_kind: DestKind | None = Field(
-        None, description="What calls to numbers without a target are sent to; null: the parent's."
+        None,
+        description="What calls to numbers without a target are sent to; null: the parent's if that is hangup. Other "
+        "targets are not inherited: they are the parent's own objects.",
     )
     did_default_dest_id: DestId | None = None
     media_engine: Literal["none", "freeswitch", "embedded"] = Field(
