@@ -276,8 +276,10 @@ def test_a_pbx_calls_as_its_account() -> None:
     [
         ("+12025550100", "12025550111", "12025550122", "+12025550100"),
         ("+12025550177", "12025550111", "12025550122", "+12025550177"),
-        ("+12025550188", "12025550111", "12025550122", "+12025550111"),
+        ("+12025550188", "12025550111", "12025550122", "+12025550122"),
+        ("+12025550188", "12025550111", "12025550199", "+12025550111"),
         ("201", None, "12025550122", "+12025550122"),
+        ("201", "12025550198", "12025550199", "unknown"),
         ("201", None, None, "unknown"),
     ],
 )
@@ -286,7 +288,7 @@ def test_a_pbx_shows_only_numbers_of_its_account(
 ) -> None:
     at = exchange(default_cid_number=default)
     at.trunks[FROM_PBX] = [replace(PBX, cid_number=trunk_number)]
-    at.verified = {"12025550177"}
+    at.verified = {"12025550177", "12025550111", "12025550122"}
     decision = came(at, arrival(FROM_PBX, "1002", from_uri=f"sip:{claimed}@pbx.example"))
     assert isinstance(decision, Ring)
     assert (decision.plan.caller.user, decision.plan.caller.display) == (shown, "Branch")

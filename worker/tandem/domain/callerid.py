@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -92,6 +92,11 @@ def peer_user(user: str, country: str) -> str:
     if digits is not None:
         return f"+{digits}"
     return clean(user) or UNKNOWN
+
+
+def shown_number(wanted: Iterable[str | None], owns: Callable[[str], bool]) -> str | None:
+    """The first of the numbers (E.164 digits) that the account owns or has verified: it calls under no other."""
+    return next((number for number in wanted if number is not None and owns(number)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,9 @@ class AccountFields(Fields):
     max_in: Ceiling | None = Field(None, description="Inbound calls at a time; null: no limit.")
     max_out: Ceiling | None = Field(None, description="Outbound calls at a time; null: no limit.")
     max_dialer: Ceiling | None = Field(None, description="Campaign calls at a time; null: no limit.")
-    default_cid_number: Number | None = Field(None, description="Caller-ID of users without one; null: the parent's.")
+    default_cid_number: Number | None = Field(
+        None, description="Caller-ID of users without one, shown as theirs is; null: the parent's."
+    )
     did_default_dest_kind: DestKind | None = Field(
         None,
         description="What calls to numbers without a target are sent to; null: the parent's if that is hangup. Other "

@@ -50,7 +50,9 @@ class PeerFields(Fields):
     inbound_number_from: NumberFrom = Field("ruri", description="Where the called number is read.")
     failover_codes: list[SipCode] = Field([], max_length=64, description="SIP codes after which the next one is tried.")
     max_channels: Ceiling | None = Field(None, description="Calls at a time; null: no limit.")
-    cid_number: Number | None = Field(None, description="Caller-ID when the caller has none of his own.")
+    cid_number: Number | None = Field(
+        None, description="Caller-ID when caller and account have none; shown only if the account owns it."
+    )
     auth_username: SipName | None = Field(None, description="User name of our registration.")
     realm: Host | None = Field(None, description="Realm of its challenges.")
     from_domain: Host | None = Field(None, description="Domain of From towards it.")

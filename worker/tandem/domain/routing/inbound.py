@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from tandem.domain.callerid import UNKNOWN, Caller, identity, is_anonymous, peer_user
+from tandem.domain.callerid import UNKNOWN, Caller, identity, is_anonymous, peer_user, shown_number
 from tandem.domain.calls import Direction
 from tandem.domain.numbers import addr_spec, candidates, normalise
 from tandem.domain.routing.admission import take_call
@@ -103,12 +103,12 @@ def outside_caller(context: Context, arrival: Arrival, *, trusted: bool) -> Call
 
 
 def pbx_caller(context: Context, arrival: Arrival, trunk: Trunk) -> Caller:
-    """A PBX's caller under the account's rules: its own number if the account owns or has verified it, else the
-    trunk's, else the account's."""
+    """A PBX's caller under the account's rules: its own number, else the account's, else the trunk's; whichever first
+    the account owns or has verified."""
     claimed = identity(arrival.from_uri, arrival.asserted)
-    number = normalise(claimed.user, context.account.country)
-    if number is None or not context.directory.owns_number(number):
-        number = trunk.cid_number or context.account.default_cid_number
+    account = context.account
+    wanted = (normalise(claimed.user, account.country), account.default_cid_number, trunk.cid_number)
+    number = shown_number(wanted, context.directory.owns_number)
     return Caller(
         UNKNOWN if number is None else f"+{number}",
         claimed.display or trunk.name,
