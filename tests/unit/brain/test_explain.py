@@ -152,6 +152,20 @@ def _flat(row: rows.Row) -> tuple[Any, ...]:
     return (statement, *params)
 
 
+async def test_the_caller_id_of_a_call_to_the_outside_is_told(phones: LocalBrain) -> None:
+    for statement, params in (
+        rows.update("sip_user", ACME.people["1001"].user_id, out_cid_number="12025550100", out_cid_name="Sales"),
+        rows.forward(ACME, 1, "442071838750", cid_mode="own", timeout_sec=17),
+        rows.extension(ACME, 77, "77", "forward", f"fwd_{suffix(1)}"),
+    ):
+        await scene.reconfigure(phones, ACME, statement, *params)
+    told = {"step": "outbound", "number": "442071838750", "result": "no outbound trunk"}
+    reply = await explained(phones, {"from": "1001", "to": "+442071838750"})
+    assert told | {"caller_id": "+12025550100"} in reply["steps"]
+    reply = await explained(phones, {"from": "1001", "to": "77"})
+    assert told | {"caller_id": "unknown", "timeout_sec": 17} in reply["steps"]
+
+
 async def test_who_is_nobody_gets_told_so(phones: LocalBrain) -> None:
     reply = await explained(phones, {"from": "4711", "to": "1002"}, 404)
     assert "4711" in reply["error"]["message"]

@@ -118,7 +118,7 @@ WHERE d.auth_username = ? AND d.realm = ? COLLATE NOCASE;
 SELECT json_group_array(json_array(
   id, username, display_name, max_simultaneous, ring_timeout_sec, dnd, status = 'active', ring_strategy, voicemail_id,
   fwd_always_kind, fwd_always_id, fwd_busy_kind, fwd_busy_id, fwd_noanswer_kind, fwd_noanswer_id,
-  allow_pstn_blind_transfer
+  allow_pstn_blind_transfer, out_cid_number, out_cid_name
 )) AS j FROM sip_user WHERE id = ?;
 
 -- name: user_by_username
@@ -174,7 +174,7 @@ SELECT json_group_array(json_array(
 );
 
 -- name: forward
-SELECT json_group_array(json_array(id, e164, timeout_sec)) AS j FROM forward WHERE id = ?;
+SELECT json_group_array(json_array(id, e164, timeout_sec, cid_mode)) AS j FROM forward WHERE id = ?;
 
 -- name: schedule
 SELECT json_group_array(json_array(id, timezone)) AS j FROM time_schedule WHERE id = ?;

@@ -26,6 +26,8 @@ def user(
     noanswer_kind: str | None = None,
     noanswer_id: str | None = None,
     allows_outside: int = 0,
+    out_cid_number: str | None = None,
+    out_cid_name: str | None = None,
 ) -> User:
     return User(
         user_id,
@@ -41,6 +43,8 @@ def user(
         target(busy_kind, busy_id),
         target(noanswer_kind, noanswer_id),
         bool(allows_outside),
+        out_cid_number,
+        out_cid_name,
     )
 
 

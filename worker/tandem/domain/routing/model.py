@@ -9,7 +9,8 @@ from tandem.domain.target import Target
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`allows_outside`: a phone of this user may send a call on to the outside world."""
+    """`allows_outside`: a phone of this user may send a call on to the outside world. `out_cid_number` and its name are
+    what the outside world sees of him, if the account owns the number."""
 
     user_id: str
     username: str
@@ -24,6 +25,8 @@ class User:
     fwd_busy: Target | None = None
     fwd_noanswer: Target | None = None
     allows_outside: bool = False
+    out_cid_number: str | None = None
+    out_cid_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
+    """`cid_mode`: the called party sees the `caller` or the account's `own` number."""
+
     forward_id: str
     e164: str
     timeout_sec: int = 30
+    cid_mode: str = "caller"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tandem.domain.routing.decisions import (
     needs_media,
 )
 from tandem.domain.routing.groups import ring_group
-from tandem.domain.routing.model import Attached, Did, Extension
+from tandem.domain.routing.model import Attached, Did, Extension, Forward
 from tandem.domain.routing.opening import opened
 from tandem.domain.routing.outbound import dial_outside
 from tandem.domain.routing.plan import Plan
@@ -91,10 +91,10 @@ def follow(context: Context, plan: Plan, attached: Attached) -> Onward | Reject:
     return where if isinstance(where, Reject) else Onward(plan, where)
 
 
-def dial_number(context: Context, plan: Plan, e164: str) -> Onward | Reject:
+def dial_number(context: Context, plan: Plan, e164: str, forward: Forward | None = None) -> Onward | Reject:
     """A number that a call goes on to: one of the account's own is a call within, any other needs a trunk."""
     own = context.directory.did(e164)
-    return dial_outside(context, e164) if own is None else dial_own(context, plan, own)
+    return dial_outside(context, plan.caller, e164, forward) if own is None else dial_own(context, plan, own)
 
 
 def dial_own(context: Context, plan: Plan, own: Did) -> Onward | Reject:
@@ -112,4 +112,4 @@ def _forward(context: Context, plan: Plan, forward_id: str) -> Onward | Reject:
         context.note("forward", id=forward_id, result="gone")
         return UNAVAILABLE
     context.note("forward", number=found.e164)
-    return dial_number(context, plan, found.e164)
+    return dial_number(context, plan, found.e164, found)
