@@ -257,6 +257,23 @@ async def test_a_window_counts_and_refuses(phones: LocalBrain) -> None:
     assert scene.record(phones, first["call_id"])["limit_warnings"] == f"lim_{suffix(2)}"
 
 
+@pytest.mark.parametrize("ruri", ["sip:911@10.0.0.1", "urn:service:sos.fire"])
+async def test_an_emergency_may_be_addressed_as_the_phone_likes(phones: LocalBrain, ruri: str) -> None:
+    routed = await phones.invite(ACME, "1001", "911", ruri=ruri)
+    assert (routed["code"], routed["reason"]) == (503, "No Outbound Trunk")
+    await phones.advance(5_000)
+    assert scene.record(phones, routed["call_id"])["to_num"] == ("911" if "911" in ruri else ruri)
+
+
+async def test_a_suspended_account_calls_nobody_not_even_for_help(phones: LocalBrain) -> None:
+    await change(phones, rows.update("account", ACME.account_id, status="suspended"))
+    body = json.loads(node.invite_body(ACME, "1001", "911"))
+    _, asked = await phones.post("/route", json.dumps(body))
+    body["credentials"] = node.respond_to(asked["challenge"], ALICE, "INVITE", body["ruri"])
+    status, reply = await phones.post("/route", json.dumps(body))
+    assert (status, reply["error"]["code"]) == (403, "account_suspended")
+
+
 async def test_an_emergency_is_not_limited(phones: LocalBrain) -> None:
     await change(phones, rows.update("sip_user", ALICE.user_id, max_simultaneous=0))
     routed = await phones.invite(ACME, "1001", "911")

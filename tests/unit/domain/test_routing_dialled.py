@@ -171,6 +171,39 @@ def test_an_emergency_is_never_limited_and_never_an_extension(digits: str) -> No
     assert {row[2] for row in at.ledger.rows["call_1"]} == {Dimension.ACCOUNT_OUT, Dimension.USER_SIMULTANEOUS}
 
 
+@pytest.mark.parametrize(
+    "ruri",
+    [
+        "sip:911@10.0.0.1",
+        "sip:911@other.example",
+        "sips:911@10.0.0.1:5061;user=phone",
+        "tel:911",
+        "911",
+        "urn:service:sos",
+        "<URN:service:SOS>",
+        "urn:service:sos.police",
+        "urn:service:sos.animal-control",
+    ],
+)
+def test_an_emergency_is_seen_before_anything_could_refuse_it(ruri: str) -> None:
+    at = exchange()
+    context = at.context()
+    decision = dial(context, CALLER, replace(ALICE, active=False), ruri)
+    assert decision == NO_TRUNK
+    assert context.direction is Direction.OUTBOUND
+    assert at.ledger.rows["call_1"]
+
+
+@pytest.mark.parametrize(
+    "ruri",
+    ["urn:service:counseling", "urn:service:sosx", "urn:service:sos.", "urn:nena:service:sos", "sip:sos@10.0.0.1"],
+)
+def test_what_only_looks_like_an_emergency(ruri: str) -> None:
+    at = exchange()
+    assert code(dial(at.context(), CALLER, ALICE, ruri)) == 404
+    assert not at.ledger.rows
+
+
 def test_windows_count_internal_calls_and_name_the_limit() -> None:
     at = exchange()
     at.windows = [("any us_a - ", Limit("lim_1", "account", 60, 1, hard=True))]

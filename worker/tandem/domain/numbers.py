@@ -1,7 +1,8 @@
-"""What was dialled: URIs (RFC 3261, RFC 3966), telephone numbers as E.164 digits, emergency numbers."""
+"""What was dialled: URIs (RFC 3261, RFC 3966, RFC 5031), telephone numbers as E.164 digits, emergency numbers."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -15,6 +16,7 @@ _DIALLABLE: Final = frozenset("0123456789*#+")
 # E.164: at most 15 digits; no country gives out shorter ones than 7 with its code.
 _SHORTEST: Final = 7
 _LONGEST: Final = 15
+_SOS: Final = re.compile(r"urn:service:sos(?:\.[a-z0-9-]+)*")
 _REMEMBERED: Final = 4096
 
 
@@ -32,9 +34,12 @@ def addr_spec(header: str) -> str:
 
 
 def parse_uri(uri: str) -> Dialled:
-    """User and domain of a `sip:`, `sips:` or `tel:` URI or of a bare user; no error: what is not there is empty."""
+    """User and domain of a `sip:`, `sips:` or `tel:` URI or of a bare user; no error: what is not there is empty. The
+    user of a `urn:` is the whole of it."""
     text = uri.strip().strip("<>")
     scheme, colon, rest = text.partition(":")
+    if colon and scheme.lower() == "urn":
+        return Dialled(text.lower(), "")
     if colon and scheme.lower() in ("sip", "sips", "tel"):
         text = rest
     if colon and scheme.lower() == "tel":
@@ -100,7 +105,10 @@ def _national(digits: str, country: str, valid: bool = False) -> str | None:
 
 
 def emergency(dialled: str, country: str, listed: frozenset[str] | None) -> bool:
-    """Whether these digits call for help: one of the account's own list, else one of the country's numbering plan."""
+    """Whether this calls for help: the service `sos` (RFC 5031) with any part of it, or digits of the account's own
+    list, else of the country's numbering plan."""
+    if _SOS.fullmatch(dialled):
+        return True
     if listed is not None:
         return dialled in listed
     return _of_plan(dialled, country)

@@ -20,19 +20,19 @@ def dial(context: Context, caller: Caller, user: User | None, ruri: str, trunk: 
     """The first decision of a call that somebody of the account makes. May take rows of `holdings` and then reject:
     whoever ends the call releases them."""
     context.trunk_id = None if trunk is None else trunk.trunk_id
-    if user is not None and not user.active:
-        context.note("caller", user=user.username, result="disabled")
-        return FORBIDDEN
-    address = parse_uri(ruri)
-    if address.domain and trunk is None and context.directory.canonical_domain(address.domain) is None:
-        context.note("domain", domain=address.domain, result="not of this account")
-        return NOT_FOUND
-    account = context.account
+    address, account = parse_uri(ruri), context.account
+    # Before anything that could refuse it, and whatever host the phone wrote (docs/decisions/0022-emergency-calls.md).
     if emergency(address.user, account.country, account.emergency_numbers):
         context.note("emergency", number=address.user)
         context.direction = Direction.OUTBOUND
         take_emergency(context, user)
         return NO_TRUNK
+    if user is not None and not user.active:
+        context.note("caller", user=user.username, result="disabled")
+        return FORBIDDEN
+    if address.domain and trunk is None and context.directory.canonical_domain(address.domain) is None:
+        context.note("domain", domain=address.domain, result="not of this account")
+        return NOT_FOUND
     plan = Plan(caller)
     found, number = _destination(context, plan, address)
     if isinstance(found, Reject):
