@@ -20,9 +20,11 @@ from tandem.domain.routing import (
     Frame,
     Limit,
     Media,
+    Member,
     Peer,
     Plan,
     Reject,
+    RingGroup,
     Target,
     User,
     after,
@@ -128,6 +130,53 @@ def test_a_forward_dials_a_number_with_a_diversion() -> None:
     assert code(dial(context, CALLER, ALICE, f"sip:62@{DOMAIN}")) == 503
     assert context.direction is Direction.OUTBOUND
     assert code(dialled(at, "63")) == 480
+
+
+FWD = Target("forward", "fwd_1")
+
+
+@pytest.mark.parametrize(
+    ("attached", "reason"),
+    [
+        (Attached(FWD), "unconditional"),
+        (Attached(TO_CARL, "sch_1", closed=FWD), "time-of-day"),
+        (Attached(FWD, "sch_gone"), "unconditional"),
+        (Attached(TO_CARL), None),
+    ],
+)
+def test_whatever_sends_a_call_to_a_forward_is_named(attached: Attached, reason: str | None) -> None:
+    """A number, an extension or a group, by its hours, or when nobody of it took the call."""
+    at = exchange()
+    at.schedules["sch_1"] = CLOSED
+    at.forwards = {"fwd_1": Forward("fwd_1", "12025550177")}
+    at.dids["12025550177"] = Did("did_7", "12025550177", Attached(TO_CARL))
+    at.dids[NUMBER] = Did("did_1", NUMBER, attached)
+    at.extensions["61"] = Extension("ext_61", "61", attached)
+    uri = f"sip:+{NUMBER}@198.51.100.1"
+    inbound = arrive(
+        at.context("call_2"), Arrival("192.0.2.1", 5060, uri, uri, "sip:x@y"), Peer(None, at.dids[NUMBER], uri)
+    )
+    for by, decision in (("61", dialled(at, "61")), (f"+{NUMBER}", dialled(at, f"+{NUMBER}")), (f"+{NUMBER}", inbound)):
+        assert plan_of(decision).diversions == (() if reason is None else (Diversion(by, reason),))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "schedule", "reason"),
+    [("no_answer", None, "no-answer"), ("busy", None, "user-busy"), ("", "sch_1", "time-of-day")],
+)
+def test_a_group_that_sends_a_call_to_a_forward_is_named(outcome: str, schedule: str | None, reason: str) -> None:
+    at = exchange()
+    at.schedules["sch_1"] = CLOSED
+    at.forwards = {"fwd_1": Forward("fwd_1", NUMBER)}
+    at.dids[NUMBER] = Did("did_1", NUMBER, Attached(TO_CARL))
+    at.extensions["60"] = extension("60", "ring_group", "rg_1")
+    group = RingGroup("rg_1", "Sales", "ring_all", 20, Attached(None, schedule, closed=FWD), FWD)
+    at.groups["rg_1"] = (group, [Member("rgm_1", BOB, (DESK,))])
+    decision = dialled(at, "60")
+    if outcome:
+        decision = after(at.context(), plan_of(decision), outcome)
+    assert rung(decision) == ["dev_c1"]
+    assert plan_of(decision).diversions == (Diversion("Sales", reason),)
 
 
 def test_forwards_to_own_numbers_in_a_circle_end() -> None:

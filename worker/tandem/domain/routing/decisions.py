@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tandem.domain.cac import Dimension
+from tandem.domain.callerid import Diversion
 from tandem.domain.calls import Disposition
 from tandem.domain.routing.model import Device
 from tandem.domain.routing.plan import Plan
@@ -58,6 +59,13 @@ class Onward:
 
     plan: Plan
     target: Target
+
+
+def sent_on(plan: Plan, target: Target, by: str, reason: str) -> Onward:
+    """`by` (digits or a name) sends the call on, for one of RFC 5806's reasons; only the outside world is told so."""
+    if target.dest_kind == "forward":
+        plan = replace(plan, diversions=(*plan.diversions, Diversion(by, reason)))
+    return Onward(plan, target)
 
 
 Decision = Ring | Reject | Media

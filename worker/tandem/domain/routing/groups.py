@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tandem.domain.routing.context import Context
-from tandem.domain.routing.decisions import UNAVAILABLE, Branch, Onward, Reject, Ring
+from tandem.domain.routing.decisions import BUSY, UNAVAILABLE, Branch, Onward, Reject, Ring, sent_on
 from tandem.domain.routing.model import Device, Member, RingGroup
 from tandem.domain.routing.opening import opened
 from tandem.domain.routing.plan import Frame, Plan
-from tandem.domain.routing.users import Step, seat, wanted
+from tandem.domain.routing.users import NO_ANSWER, TIME_OF_DAY, USER_BUSY, Step, seat, wanted
 from tandem.domain.target import Target
 
 
@@ -23,7 +23,7 @@ def ring_group(context: Context, plan: Plan, group_id: str) -> Step:
         return UNAVAILABLE
     where = opened(context, group.attached)
     if where is not None:
-        return Onward(plan.hopped(), where) if isinstance(where, Target) else where
+        return sent_on(plan.hopped(), where, group.name, TIME_OF_DAY) if isinstance(where, Target) else where
     context.ring_group_id = group_id
     members = context.directory.members(group_id, context.now)
     if group.strategy == "ring_all":
@@ -46,7 +46,7 @@ def leave(context: Context, plan: Plan, group: RingGroup, last: Reject) -> Onwar
         context.note("no_exit", ring_group=group.name)
         return last
     context.note("exit", ring_group=group.name, to=group.exit)
-    return Onward(plan.hopped(), group.exit)
+    return sent_on(plan.hopped(), group.exit, group.name, USER_BUSY if last is BUSY else NO_ANSWER)
 
 
 def _all(context: Context, plan: Plan, group: RingGroup, members: Sequence[Member]) -> Step:

@@ -87,7 +87,7 @@ def _inbound(context: Context, arrival: Arrival, peer: Peer, did: Did | None) ->
     refusal = take_call(context, did.e164, None, did, peer.trunk)
     if refusal is not None:
         return refusal
-    found = follow(context, Plan(caller), attached)
+    found = follow(context, Plan(caller), attached, f"+{did.e164}")
     return found if isinstance(found, Reject) else resolve(context, found.plan, found.target)
 
 

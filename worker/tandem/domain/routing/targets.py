@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tandem.domain.callerid import Diversion
 from tandem.domain.routing.context import Context
 from tandem.domain.routing.decisions import (
     LOOP,
@@ -16,13 +15,14 @@ from tandem.domain.routing.decisions import (
     Reject,
     hangup,
     needs_media,
+    sent_on,
 )
 from tandem.domain.routing.groups import ring_group
 from tandem.domain.routing.model import Attached, Did, Extension, Forward
 from tandem.domain.routing.opening import opened
 from tandem.domain.routing.outbound import dial_outside
 from tandem.domain.routing.plan import Plan
-from tandem.domain.routing.users import ALWAYS, ring_device, ring_user
+from tandem.domain.routing.users import ALWAYS, TIME_OF_DAY, ring_device, ring_user
 from tandem.domain.target import Target
 
 
@@ -71,24 +71,20 @@ def _step(context: Context, plan: Plan, target: Target) -> Decision | Onward:
 def follow_extension(context: Context, plan: Plan, extension: Extension) -> Onward | Reject:
     """Where an extension leads at this hour."""
     context.note("extension", digits=extension.digits, to=extension.attached.target)
-    onward = follow(context, plan, extension.attached)
-    if isinstance(onward, Reject):
-        return onward
-    if onward.target.dest_kind == "extension":
+    onward = follow(context, plan, extension.attached, extension.digits)
+    if isinstance(onward, Onward) and onward.target.dest_kind == "extension":
         return Onward(onward.plan.hopped(), onward.target)
-    if onward.target.dest_kind == "forward":
-        # The extension is what sends the call on: nobody else stands between.
-        diverted = (*plan.diversions, Diversion(extension.digits, ALWAYS))
-        return Onward(replace(onward.plan, diversions=diverted), onward.target)
     return onward
 
 
-def follow(context: Context, plan: Plan, attached: Attached) -> Onward | Reject:
-    """Where something with opening hours leads now; nowhere is 404."""
+def follow(context: Context, plan: Plan, attached: Attached, by: str) -> Onward | Reject:
+    """Where something with opening hours leads now; nowhere is 404. `by` is what callers dial to get there."""
     where = opened(context, attached)
     if where is None:
         return NOT_FOUND
-    return where if isinstance(where, Reject) else Onward(plan, where)
+    if isinstance(where, Reject):
+        return where
+    return sent_on(plan, where, by, ALWAYS if where is attached.target else TIME_OF_DAY)
 
 
 def dial_number(context: Context, plan: Plan, e164: str, forward: Forward | None = None) -> Onward | Reject:
@@ -103,7 +99,7 @@ def dial_own(context: Context, plan: Plan, own: Did) -> Onward | Reject:
         return NOT_FOUND
     if own.attached.target is None and context.account.did_default is not None:
         own = replace(own, attached=replace(own.attached, target=context.account.did_default))
-    return follow(context, plan.hopped(), own.attached)
+    return follow(context, plan.hopped(), own.attached, f"+{own.e164}")
 
 
 def _forward(context: Context, plan: Plan, forward_id: str) -> Onward | Reject:

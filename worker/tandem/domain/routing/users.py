@@ -14,13 +14,14 @@ from tandem.domain.target import Target
 
 Step = Ring | Reject | Onward
 
-# Why a user's forward takes effect, in RFC 5806's words.
+# Why a call is sent on, in RFC 5806's words.
 ALWAYS: Final = "unconditional"
 DND: Final = "do-not-disturb"
 USER_BUSY: Final = "user-busy"
 NO_ANSWER: Final = "no-answer"
 UNREACHABLE: Final = "unavailable"
 DEFLECTION: Final = "deflection"
+TIME_OF_DAY: Final = "time-of-day"
 
 
 def ring_user(context: Context, plan: Plan, user_id: str) -> Step:
