@@ -18,15 +18,15 @@ from tandem.contracts.route import RouteRequest
 from tandem.domain.fleet import LOST_AFTER_MS
 from tandem.runtime import Env
 from tandem.runtime.cpython import LocalObjects, MemoryQueue, SqliteDatabase, SqliteSql, clock
-from tandem.sip import admission, cac, children, presence
+from tandem.sip import admission, cac, children, presence, route
 from tandem.sip.authentication import challenge
 from tandem.sip.book import Book
 from tandem.sip.outbox import Outbox
 from tandem.store import records
 from tests.simulation.lanes import Digests, Fields
 from tests.simulation.peers import DiedError, Peers
-from tests.simulation.tenancy import RESELLER, rows
-from tests.support import inbound, node, seeds
+from tests.simulation.tenancy import RESELLER, statements
+from tests.support import node, seeds
 from tests.support.local_brain import START
 
 SHIP_EVERY_MS: Final = 2_000
@@ -44,7 +44,7 @@ class Books:
         accounts = [RESELLER, *(tenant.account_id for tenant in tenants)]
         self._connections = {account: sqlite3.connect(":memory:") for account in accounts}
         self._books: dict[str, Book] = {}
-        for statement, params in rows(tenants):
+        for statement, params in statements(tenants):
             self.control.connection.execute(statement, params)
         for account in accounts:
             self._wake(account)
@@ -70,7 +70,7 @@ class Books:
     async def route(self, node_id: str, tenant: seeds.Tenant, body: Fields) -> Fields:
         book = self._books[tenant.account_id]
         request = RouteRequest.model_validate(body)
-        text, asks = book.sql.transaction(lambda: inbound.answer(book, request, node_id, "local", self.now))
+        text, asks = book.sql.transaction(lambda: route.answer(book, request, node_id, "local", self.now))
         if asks:
             refusal = await admission.ask_ancestors(self._env, tenant.account_id, asks)
             call_id = asks[0].call_id

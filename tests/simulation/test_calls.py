@@ -11,12 +11,10 @@ from multiprocessing import get_context
 import pytest
 
 from tandem.runtime.cpython import clock, outside
-from tandem.sip import route
 from tests.simulation.runs import run, run_books, tenants
 from tests.simulation.state import NODES
 from tests.simulation.whole import WholeBrain
 from tests.simulation.world import World
-from tests.support import inbound
 
 SEED = int(os.environ.get("TANDEM_SEED") or time.time_ns() % 1_000_000)
 PROCESSES = 2
@@ -31,9 +29,8 @@ def _own_clock() -> Iterator[None]:
 
 @pytest.mark.simulation
 @pytest.mark.timeout(600)
-async def test_every_rule_after_every_event_through_the_whole_brain(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_rule_after_every_event_through_the_whole_brain() -> None:
     """TANDEM_EVENTS and TANDEM_SEED repeat a run."""
-    monkeypatch.setattr(route, "answer", inbound.answer)
     both = tenants()
     world = World(WholeBrain(both, NODES, SEED), both, SEED)
     print(await run(world, int(os.environ.get("TANDEM_EVENTS", "100000")), check_every=1))

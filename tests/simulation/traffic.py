@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from tandem.domain.digest import md5
-from tests.simulation.lanes import Fields
+from tests.simulation.lanes import Fields, UnavailableError
 from tests.simulation.peers import DiedError
 from tests.simulation.reports import finish, forget, report
 from tests.simulation.state import EXTENSIONS, SimNode, State, TrueCall
-from tests.simulation.tenancy import dids_of, trunk_of
+from tests.simulation.tenancy import NUMBERS, address_of, trunk_of
 from tests.support import inbound, seeds
 
 OUTCOMES: Final = {"no_answer": "no_answer", "busy": "busy", "declined": "busy", "cancelled": "abandoned"}
@@ -37,22 +37,21 @@ async def call_extension(state: State) -> None:
 
 
 async def call_number(state: State) -> None:
-    """From outside, by a trunk or none, to one to four extensions."""
+    """From outside, by the account's trunk or from anywhere, to a number that rings one to four extensions."""
     awake = state.awake()
     if not awake:
         return
     one, tenant = state.random.choice(awake), state.random.choice(state.tenants)
-    ring = " ".join(state.random.sample(EXTENSIONS, state.random.randint(1, 4)))
-    named = {"did": state.random.choice(dids_of(tenant))}
-    if state.random.random() < 0.6:
-        named["trunk"] = trunk_of(tenant)
-    body = inbound.question(ring, one.node_id, **named) | {"sipCallId": state.new_id("in")}
+    ring = state.random.choice(list(NUMBERS))
+    by_trunk = state.random.random() < 0.6
+    source = address_of(tenant) if by_trunk else inbound.STRANGER
+    body = inbound.question(tenant, ring, source, one.node_id) | {"sipCallId": state.new_id("in")}
     found = await _ask(state, one, tenant, body)
     if found is None:
         return
     users = [("user_simultaneous", tenant.people[digits].user_id) for digits in ring.split()]
-    own = [("account_in", tenant.account_id), ("did_channels", named["did"])]
-    state.touched = (tenant, (*users, *own, *([("trunk_channels", named["trunk"])] if "trunk" in named else [])))
+    own = [("account_in", tenant.account_id), ("did_channels", inbound.did_of(tenant, ring))]
+    state.touched = (tenant, (*users, *own, *([("trunk_channels", trunk_of(tenant))] if by_trunk else [])))
     call = _routed(state, one, tenant, body, found)
     if call is not None:
         owners = {f"sip:{person.device_id}@{tenant.domain}": person.user_id for person in tenant.people.values()}
@@ -61,15 +60,20 @@ async def call_number(state: State) -> None:
 
 
 async def _ask(state: State, one: SimNode, tenant: seeds.Tenant, body: Fields) -> Fields | None:
-    """The answer; None when the object died over the question and the node did not ask again."""
+    """The answer; None when the object died over the question and the node did not ask again, or could not."""
+    died = False
     while True:
         try:
             found: Fields = (await state.lane.inbound(one.node_id, tenant, body))["rtjson"]
             return found
         except DiedError:
+            died = True
             if state.random.random() < 0.6:
                 await state.lane.advance(state.random.choice((20, 200, 3_500)))
                 continue
+        except UnavailableError:
+            if not died:
+                raise
         rows = state.lane.connection(tenant.account_id).execute(
             "SELECT call_id FROM call WHERE sip_call_id = ?", (body["sipCallId"],)
         )
@@ -133,7 +137,7 @@ async def outcome(state: State) -> None:
     if call is None or state.nodes[call.node_id].silent_until > state.lane.now:
         return
     word = state.random.choice(list(OUTCOMES))
-    body = call.asked | {"callId": call.call_id, "outcome": word}
+    body = call.asked | {"callId": call.call_id, "accountId": call.tenant.account_id, "outcome": word}
     ask = state.lane.inbound if call.rings else state.lane.route
     first = await ask(call.node_id, call.tenant, body)
     assert first["rtjson"]["action"] == "reject"

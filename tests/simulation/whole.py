@@ -8,11 +8,10 @@ import random
 import sqlite3
 from collections.abc import Sequence
 
-from tandem.contracts.objects import Origin, open_envelope
 from tandem.runtime.cpython import outside
 from tests.simulation.lanes import Digests, Fields, UnavailableError
 from tests.simulation.peers import DiedError, Peers
-from tests.simulation.tenancy import RESELLER, rows
+from tests.simulation.tenancy import RESELLER, statements
 from tests.support import node, scene, seeds
 from tests.support.local_brain import LocalBrain
 
@@ -24,7 +23,7 @@ class WholeBrain:
         self._peers = Peers(self.brain.presence.call, random.Random(seed))
         self.brain.presence.env = dataclasses.replace(self.brain.env, presence=self._peers)
         self._tenants = tenants
-        self.brain.write(rows(tenants))
+        self.brain.write(statements(tenants))
         for one in nodes:
             url = (f"http://{one}",)
             if one == seeds.NODE_ID:
@@ -59,19 +58,11 @@ class WholeBrain:
         return await self._post(node_id, "/route", body)
 
     async def inbound(self, node_id: str, tenant: seeds.Tenant, body: Fields) -> Fields:
-        origin = Origin(node_id, "local", node.request_id(self.now)).encode()
-        account = tenant.account_id
         try:
-            reply = await self.brain.presence.call(account, "route", account, origin, json.dumps(body))
+            return await self.route(node_id, tenant, body)
         except DiedError:
             self.crash(tenant)
             raise
-        status, text = open_envelope(reply)
-        if status == 503:
-            raise UnavailableError(text)
-        assert status == 200, text
-        found: Fields = json.loads(text)
-        return found
 
     async def events(self, node_id: str, tenant: seeds.Tenant, events: Sequence[Fields]) -> None:
         reply = await self._post(node_id, "/presence/event", {"node": node_id, "events": events})

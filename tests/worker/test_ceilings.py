@@ -50,8 +50,7 @@ class Family:
 
     def question(self) -> Fields:
         """A call from anywhere to the open number."""
-        uri = f"sip:+{self.e164}@edge.tandem.test"
-        return inbound.question("") | {"ruri": uri, "to": uri, "headers": {}}
+        return inbound.to_number(self.e164)
 
     def above(self) -> int:
         found = self.caller.get(f"/cac?accountId={self.reseller}")

@@ -11,7 +11,6 @@ import pytest
 
 from tandem.contracts.children import AdmitChild, ChildCallName, ChildChange, ChildChanges, ChildrenHeld, ChildrenQuery
 from tandem.contracts.objects import open_envelope
-from tandem.sip import route
 from tests.support import inbound, scene, seeds
 from tests.support.local_brain import LocalBrain
 from tests.unit.brain import ACME
@@ -29,13 +28,16 @@ class DiedError(BaseException):
 
 
 @pytest.fixture
-def tree(brain: LocalBrain, monkeypatch: pytest.MonkeyPatch) -> LocalBrain:
+async def tree(brain: LocalBrain) -> LocalBrain:
     """TOP (3 in) > MIDDLE > ONE, TWO; and the accounts that have no ancestor."""
-    monkeypatch.setattr(route, "answer", inbound.answer)
     insert = "INSERT INTO account (id, parent_id, name, created_at, max_in) VALUES (?, ?, 'r', 0, ?)"
     brain.write([(insert, (TOP, None, 3)), (insert, (MIDDLE, TOP, None))])
     brain.write(inbound.below(MIDDLE, ONE))
     brain.write(inbound.below(MIDDLE, TWO))
+    for tenant in (ONE, TWO, ACME):
+        brain.write(inbound.numbers(tenant, "1001", "1002"))
+        for digits in ("1001", "1002"):
+            await brain.register(tenant, digits)
     return brain
 
 
@@ -70,16 +72,16 @@ async def end(brain: LocalBrain, tenant: seeds.Tenant, routed: dict[str, Any]) -
 
 
 async def test_accounts_share_the_ceiling_above_them(tree: LocalBrain) -> None:
-    up = [await inbound.ask(tree, tenant, inbound.question("1001")) for tenant in (ONE, TWO, ONE)]
+    up = [await inbound.ask(tree, tenant, inbound.question(tenant, "1001")) for tenant in (ONE, TWO, ONE)]
     assert [one["action"] for one in up] == ["proxy"] * 3
-    refused = await inbound.ask(tree, TWO, inbound.question("1002"))
+    refused = await inbound.ask(tree, TWO, inbound.question(TWO, "1002"))
     assert (refused["action"], refused["code"], refused["retry_after_sec"]) == ("reject", 503, 10)
     assert refused["headers"] == ['Reason: Q.850;cause=42;text="account_in"']
     assert [await used(tree, one) for one in (TOP, MIDDLE, ONE.account_id, TWO.account_id)] == [3, 0, 2, 1]
     await end(tree, ONE, up[0])
     await tree.advance(200)
     assert await used(tree, TOP) == 2
-    assert (await inbound.ask(tree, TWO, inbound.question("1002")))["action"] == "proxy"
+    assert (await inbound.ask(tree, TWO, inbound.question(TWO, "1002")))["action"] == "proxy"
     await tree.advance(5_000)
     record = scene.record(tree, refused["call_id"])
     assert (record["disposition"], record["hangup_cause"], record["cac_refused_by"]) == (
@@ -97,13 +99,12 @@ async def test_an_account_without_a_limited_ancestor_asks_nobody(
         raise AssertionError(method)
 
     intercept(tree, monkeypatch, fault)
-    assert (await inbound.ask(tree, ACME, inbound.question("1001")))["action"] == "proxy"
-    assert (await tree.register(ONE, "1001"))[0] == (await tree.register(ONE, "1002"))[0] == 200
+    assert (await inbound.ask(tree, ACME, inbound.question(ACME, "1001")))["action"] == "proxy"
     assert (await tree.invite(ONE, "1001", "1002"))["action"] == "proxy"
 
 
 async def test_a_repeat_of_the_question_takes_nothing_more(tree: LocalBrain) -> None:
-    body = inbound.question("1001")
+    body = inbound.question(ONE, "1001")
     first = await inbound.ask(tree, ONE, body)
     assert await inbound.ask(tree, ONE, body) == first
     assert await used(tree, TOP) == 1
@@ -126,7 +127,7 @@ async def test_an_ancestor_that_does_not_answer_refuses(
         raise ConnectionError(name)
 
     intercept(tree, monkeypatch, fault)
-    body = inbound.question("1001")
+    body = inbound.question(ONE, "1001")
     refused = await inbound.ask(tree, ONE, body)
     assert (refused["code"], refused["headers"]) == (503, ['Reason: Q.850;cause=42;text="account_in"'])
     assert await inbound.ask(tree, ONE, body) == refused
@@ -154,7 +155,7 @@ async def test_an_object_that_dies_while_it_asks(
         raise DiedError
 
     intercept(tree, monkeypatch, fault)
-    body, lost = inbound.question("1001"), inbound.question("1001")
+    body, lost = inbound.question(ONE, "1001"), inbound.question(ONE, "1001")
     for one in (body, lost):
         with pytest.raises(DiedError):
             await inbound.ask(tree, ONE, one)
@@ -171,7 +172,7 @@ async def test_an_object_that_dies_while_it_asks(
 
 
 async def test_a_call_that_ends_while_the_ancestor_is_asked(tree: LocalBrain, monkeypatch: pytest.MonkeyPatch) -> None:
-    body = inbound.question("1001")
+    body = inbound.question(ONE, "1001")
     named = {"sipCallId": body["sipCallId"], "fromTag": "t", "cseq": "1"}
 
     async def fault(name: str, method: str, deliver: Callable[[], Awaitable[str]]) -> str:
@@ -187,8 +188,8 @@ async def test_a_call_that_ends_while_the_ancestor_is_asked(tree: LocalBrain, mo
 
 
 async def test_a_lease_that_runs_out_asks_the_account_below(tree: LocalBrain, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = await inbound.ask(tree, ONE, inbound.question("1001"))
-    gone = await inbound.ask(tree, ONE, inbound.question("1001"))
+    kept = await inbound.ask(tree, ONE, inbound.question(ONE, "1001"))
+    gone = await inbound.ask(tree, ONE, inbound.question(ONE, "1001"))
     await scene.send(tree, scene.dialog(tree, ONE, kept, "answer", 1), scene.dialog(tree, ONE, gone, "answer", 1))
     # As if the object below had lost its memory of the call and of what it owes.
     connection = tree.presence.contexts[ONE.account_id].connection
@@ -211,17 +212,17 @@ async def test_a_lease_that_runs_out_asks_the_account_below(tree: LocalBrain, mo
 
 
 async def test_a_call_that_came_back_counts_above_again(tree: LocalBrain) -> None:
-    up = [await inbound.ask(tree, ONE, inbound.question("1001")) for _ in range(3)]
+    up = [await inbound.ask(tree, ONE, inbound.question(ONE, "1001")) for _ in range(3)]
     await tree.advance(10_000)
     listed = [scene.listing(one) for one in up]
     await scene.send(tree, scene.snapshot(tree, ONE, []))
     await tree.advance(500)
     assert [await used(tree, one) for one in (TOP, ONE.account_id)] == [0, 0]
-    assert (await inbound.ask(tree, TWO, inbound.question("1001")))["action"] == "proxy"
+    assert (await inbound.ask(tree, TWO, inbound.question(TWO, "1001")))["action"] == "proxy"
     await scene.send(tree, scene.snapshot(tree, ONE, listed))
     await tree.advance(500)
     assert [await used(tree, one) for one in (TOP, ONE.account_id)] == [4, 3], "the truth counts, above the ceiling too"
-    assert (await inbound.ask(tree, TWO, inbound.question("1002")))["code"] == 503
+    assert (await inbound.ask(tree, TWO, inbound.question(TWO, "1002")))["code"] == 503
     for one in up:
         await end(tree, ONE, one)
     await tree.advance(500)
@@ -229,7 +230,7 @@ async def test_a_call_that_came_back_counts_above_again(tree: LocalBrain) -> Non
 
 
 async def test_a_reset_above_keeps_what_was_granted_and_asks_below(tree: LocalBrain) -> None:
-    await inbound.ask(tree, ONE, inbound.question("1001"))
+    await inbound.ask(tree, ONE, inbound.question(ONE, "1001"))
     connection = tree.presence.contexts[TOP].connection
     connection.execute("DELETE FROM holding")
     connection.execute("INSERT INTO holding VALUES ('call_ghost', 'child', 'account_in', ?)", (TOP,))
@@ -280,7 +281,7 @@ async def test_a_ceiling_that_is_gone_refuses_nobody(tree: LocalBrain) -> None:
 
 
 async def test_the_object_below_says_what_it_still_holds(tree: LocalBrain) -> None:
-    routed = await inbound.ask(tree, ONE, inbound.question("1001"))
+    routed = await inbound.ask(tree, ONE, inbound.question(ONE, "1001"))
     names = [ChildCallName(call_id=one, dimension="account_in") for one in (routed["call_id"], "call_other")]
     query = ChildrenQuery(ancestor_id=TOP, calls=names)
     _, text = open_envelope(await tree.presence.call(ONE.account_id, "children_held", ONE.account_id, query.wire()))

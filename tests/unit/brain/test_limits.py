@@ -7,35 +7,39 @@ from typing import Any
 
 import pytest
 
-from tandem.sip import route
-from tests.support import inbound, scene
+from tests.support import inbound, rows, scene
 from tests.support.local_brain import LocalBrain
+from tests.support.seeds import suffix
 from tests.unit.brain import ACME
 
 ALICE, BOB, CAROL = (ACME.people[digits] for digits in ("1001", "1002", "1003"))
-DID, TRUNK, CARRIER = "did_1", "trk_own", "trk_platform"
+BOTH, ALL = "1001 1002", "1001 1002 1003"
+DID, ROOMY = inbound.did_of(ACME, BOTH), inbound.did_of(ACME, ALL)
+TRUNK, CARRIER = f"tr_{suffix(1)}", f"tr_{suffix(2)}"
+OWN, PLATFORM = "203.0.113.1", "203.0.113.2"
 
 
 @pytest.fixture
-async def lines(brain: LocalBrain, monkeypatch: pytest.MonkeyPatch) -> LocalBrain:
-    """A number with 2 channels, a trunk of the account with 3, a carrier of the platform's with 1."""
-    monkeypatch.setattr(route, "answer", inbound.answer)
-    trunk = "INSERT INTO sip_trunk (id, account_id, name, max_channels) VALUES (?, ?, 't', ?)"
+async def lines(brain: LocalBrain) -> LocalBrain:
+    """A number with 2 channels and one without a limit; a trunk of the account with 3, a carrier of the platform's with
+    1."""
     brain.write(
         [
-            (
-                "INSERT INTO did (id, account_id, e164, max_channels) VALUES (?, ?, '15550199', 2)",
-                (DID, ACME.account_id),
-            ),
-            (trunk, (TRUNK, ACME.account_id, 3)),
-            (trunk, (CARRIER, None, 1)),
-            ("UPDATE account SET max_in = 4, max_out = 7 WHERE id = ?", (ACME.account_id,)),
-            ("UPDATE sip_user SET max_simultaneous = 2 WHERE id = ?", (BOB.user_id,)),
+            *inbound.numbers(ACME, BOTH, max_channels=2),
+            *inbound.numbers(ACME, ALL),
+            *rows.trunk(ACME, 1, OWN, max_channels=3),
+            *rows.trunk(None, 2, PLATFORM, max_channels=1),
+            rows.update("account", ACME.account_id, max_in=4, max_out=7),
+            rows.update("sip_user", BOB.user_id, max_simultaneous=2),
         ]
     )
     for digits in ACME.people:
         await brain.register(ACME, digits)
     return brain
+
+
+async def call(brain: LocalBrain, ring: str = ALL, source: str = inbound.STRANGER) -> dict[str, Any]:
+    return await inbound.ask(brain, ACME, inbound.question(ACME, ring, source))
 
 
 async def used(brain: LocalBrain) -> dict[str, tuple[int, int | None]]:
@@ -57,8 +61,7 @@ async def limit(brain: LocalBrain, limit_id: str, period_sec: int, max_count: in
 
 
 async def test_an_inbound_call_takes_account_number_and_trunk(lines: LocalBrain) -> None:
-    body = inbound.question("1001 1002", did=DID, trunk=TRUNK)
-    routed = await inbound.ask(lines, ACME, body)
+    routed = await call(lines, BOTH, OWN)
     held = {
         "account_out": (0, 7),
         "account_in": (1, 4),
@@ -78,9 +81,8 @@ async def test_an_inbound_call_takes_account_number_and_trunk(lines: LocalBrain)
 
 
 async def test_the_platform_s_carriers_are_not_counted_when_a_call_comes_back(lines: LocalBrain) -> None:
-    routed = await inbound.ask(lines, ACME, inbound.question("1001", did=DID))
-    connection = lines.presence.contexts[ACME.account_id].connection
-    connection.execute("UPDATE call SET trunk_id = ?", (CARRIER,))
+    routed = await call(lines, BOTH, PLATFORM)
+    assert CARRIER not in await used(lines)
     await lines.advance(10_000)
     await scene.send(lines, scene.snapshot(lines, ACME, []))
     assert DID not in await used(lines)
@@ -90,16 +92,20 @@ async def test_the_platform_s_carriers_are_not_counted_when_a_call_comes_back(li
 
 
 @pytest.mark.parametrize(
-    ("did", "trunk", "room", "dimension"),
-    [(DID, "", 2, "did_channels"), ("", TRUNK, 3, "trunk_channels"), ("", "", 4, "account_in")],
+    ("ring", "source", "room", "dimension"),
+    [
+        (BOTH, inbound.STRANGER, 2, "did_channels"),
+        (ALL, OWN, 3, "trunk_channels"),
+        (ALL, PLATFORM, 4, "account_in"),
+        (ALL, inbound.STRANGER, 4, "account_in"),
+    ],
 )
 async def test_each_dimension_refuses_by_its_name(
-    lines: LocalBrain, did: str, trunk: str, room: int, dimension: str
+    lines: LocalBrain, ring: str, source: str, room: int, dimension: str
 ) -> None:
-    named = {name: value for name, value in (("did", did), ("trunk", trunk)) if value}
     for _ in range(room):
-        assert (await inbound.ask(lines, ACME, inbound.question("1001", **named)))["action"] == "proxy"
-    refused = await inbound.ask(lines, ACME, inbound.question("1001", **named))
+        assert (await call(lines, ring, source))["action"] == "proxy"
+    refused = await call(lines, ring, source)
     assert (refused["code"], refused["retry_after_sec"]) == (503, 10)
     assert refused["headers"] == [f'Reason: Q.850;cause=42;text="{dimension}"']
     await lines.advance(3_000)
@@ -111,15 +117,15 @@ async def answered(brain: LocalBrain, routed: dict[str, Any], target: str | None
 
 
 async def test_who_did_not_answer_is_free_at_the_answer(lines: LocalBrain) -> None:
-    routed = await inbound.ask(lines, ACME, inbound.question("1001 1002 1003"))
+    routed = await call(lines)
     await answered(lines, routed, f"sip:{BOB.device_id}@{ACME.domain}")
-    assert await used(lines) == {"account_in": (1, 4), "account_out": (0, 7), BOB.user_id: (1, 2)}
+    assert await used(lines) == {"account_in": (1, 4), "account_out": (0, 7), ROOMY: (1, None), BOB.user_id: (1, 2)}
     await lines.advance(3_000)
     assert scene.record(lines, routed["call_id"])["callee_user_id"] == BOB.user_id
 
 
 async def test_an_answer_that_arrives_after_the_list_still_frees_the_others(lines: LocalBrain) -> None:
-    routed = await inbound.ask(lines, ACME, inbound.question("1001 1002"))
+    routed = await call(lines, BOTH)
     await scene.send(lines, scene.snapshot(lines, ACME, [scene.listing(routed)]))
     assert {ALICE.user_id, BOB.user_id} < (await used(lines)).keys()
     await answered(lines, routed, f"sip:{ALICE.device_id}@{ACME.domain}")
@@ -128,13 +134,13 @@ async def test_an_answer_that_arrives_after_the_list_still_frees_the_others(line
 
 @pytest.mark.parametrize("target", [None, "sip:dev_of_nobody@acme.tandem.test"])
 async def test_without_a_name_nobody_is_let_go(lines: LocalBrain, target: str | None) -> None:
-    routed = await inbound.ask(lines, ACME, inbound.question("1001 1002"))
+    routed = await call(lines, BOTH)
     await answered(lines, routed, target)
     assert {ALICE.user_id, BOB.user_id} < (await used(lines)).keys()
 
 
 async def test_an_answer_that_the_end_overtook_names_who_took_it_and_takes_nothing(lines: LocalBrain) -> None:
-    routed = await inbound.ask(lines, ACME, inbound.question("1001 1002"))
+    routed = await call(lines, BOTH)
     await scene.send(lines, scene.dialog(lines, ACME, routed, "end", 3, cause="200"))
     await answered(lines, routed, f"sip:{ALICE.device_id}@{ACME.domain}")
     assert ALICE.user_id not in await used(lines)
@@ -146,24 +152,24 @@ async def test_an_answer_that_the_end_overtook_names_who_took_it_and_takes_nothi
 async def test_a_full_window_refuses_until_its_oldest_leaves(lines: LocalBrain) -> None:
     await limit(lines, "lim_1", 60, 2)
     for _ in range(2):
-        body = inbound.question("1001")
+        body = inbound.question(ACME, ALL)
         routed = await inbound.ask(lines, ACME, body)
         assert await inbound.ask(lines, ACME, body) == routed
         await scene.send(lines, scene.dialog(lines, ACME, routed, "end", 1, cause="200"))
         await lines.advance(20_000)
-    refused = await inbound.ask(lines, ACME, inbound.question("1001"))
+    refused = await call(lines)
     assert (refused["code"], refused["retry_after_sec"]) == (503, 20)
     assert refused["headers"] == ['Reason: Q.850;cause=42;text="call_limit"']
     _, reply = await lines.get(f"/cac?accountId={ACME.account_id}", scene.operator())
-    window = {"limit_id": "lim_1", "subject": ACME.account_id, "used": 2, "max": 2, "period_sec": 60, "hard": True}
+    window = {"limit_id": "lim_1", "subject": "account", "used": 2, "max": 2, "period_sec": 60, "hard": True}
     assert reply["windows"] == [window]
     await lines.advance(20_000)
-    assert (await inbound.ask(lines, ACME, inbound.question("1001")))["action"] == "proxy"
+    assert (await call(lines))["action"] == "proxy"
 
 
 async def test_a_soft_window_warns_in_record_and_log(lines: LocalBrain, capsys: pytest.CaptureFixture[str]) -> None:
     await limit(lines, "lim_1", 60, 1, hard=0)
-    _, over = [await inbound.ask(lines, ACME, inbound.question("1001")) for _ in range(2)]
+    _, over = [await call(lines) for _ in range(2)]
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     named = {"account_id": ACME.account_id, "call_id": over["call_id"], "limits": "lim_1"}
     assert [one for one in said if one["event"] == "limit.warning"] == [
@@ -176,7 +182,7 @@ async def test_a_soft_window_warns_in_record_and_log(lines: LocalBrain, capsys: 
 async def test_windows_are_pruned(lines: LocalBrain) -> None:
     await limit(lines, "lim_1", 10, 5)
     for _ in range(3):
-        await inbound.ask(lines, ACME, inbound.question("1001"))
+        await call(lines)
     assert len(scene.rows(lines, ACME, "window_entry")) == 3
     await lines.advance(61_000)
     assert scene.rows(lines, ACME, "window_entry") == []
