@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from tandem.contracts.v1.fields import SENTENCES
+from tandem.contracts.v1.objects import OBJECTS
 from tests.unit.api.support import Api, populate
 
 ULID = "0" * 26
@@ -14,9 +17,9 @@ RULE = {"kind": "weekly", "dow": 1}
 # (object, a body that is right but for the last, the field to blame, words of the message)
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("users", {}, "username", "missing"),
-    ("users", {"username": ""}, "username", "pattern"),
-    ("users", {"username": "a b"}, "username", "pattern"),
-    ("users", {"username": "x" * 65}, "username", "pattern"),
+    ("users", {"username": ""}, "username", "1 to 64 letters"),
+    ("users", {"username": "a b"}, "username", "1 to 64 letters"),
+    ("users", {"username": "x" * 65}, "username", "1 to 64 letters"),
     ("users", {"username": 1001}, "username", "string"),
     ("users", {**USER, "nickname": "y"}, "nickname", "no such field"),
     ("users", {**USER, "dnd": 1}, "dnd", "boolean"),
@@ -33,7 +36,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("users", {**USER, "status": "gone"}, "status", "'active' or 'disabled'"),
     ("users", {**USER, "out_cid_number": "anna"}, "out_cid_number", "telephone number"),
     ("users", {**USER, "out_cid_number": "+1234"}, "out_cid_number", "telephone number"),
-    ("users", {**USER, "voicemail_id": "box"}, "voicemail_id", "pattern"),
+    ("users", {**USER, "voicemail_id": "box"}, "voicemail_id", "an id vm_…"),
     ("users", {**USER, "fwd_always_kind": "user"}, "fwd_always_id", "missing"),
     ("users", {**USER, "fwd_always_id": f"us_{ULID}"}, "fwd_always_kind", "missing"),
     ("users", {**USER, "fwd_busy_kind": "user", "fwd_busy_id": f"rg_{ULID}"}, "fwd_busy_id", "us_"),
@@ -42,16 +45,16 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("users", {**USER, "fwd_busy_kind": "hangup", "fwd_busy_id": "200"}, "fwd_busy_id", "400 to 699"),
     ("users", {**USER, "fwd_busy_kind": "queue", "fwd_busy_id": "flow_x"}, "fwd_busy_id", "q_"),
     ("devices", {}, "user_id", "missing"),
-    ("devices", {"user_id": "anna"}, "user_id", "pattern"),
+    ("devices", {"user_id": "anna"}, "user_id", "an id us_…"),
     ("devices", {"user_id": "@users", "password": "short"}, "password", "at least 12"),
-    ("devices", {"user_id": "@users", "auth_username": 'a"b'}, "auth_username", "pattern"),
+    ("devices", {"user_id": "@users", "auth_username": 'a"b'}, "auth_username", "begin with a letter"),
     ("devices", {"user_id": "@users", "transport": "sctp"}, "transport", "'udp', 'tcp', 'tls' or 'wss'"),
     ("extensions", {"dest_kind": "user", "dest_id": "@users"}, "digits", "missing"),
-    ("extensions", {"digits": "12a", "dest_kind": "user", "dest_id": "@users"}, "digits", "pattern"),
+    ("extensions", {"digits": "12a", "dest_kind": "user", "dest_id": "@users"}, "digits", "1 to 20 digits, * and #"),
     ("extensions", {"digits": "1", "dest_kind": "user"}, "dest_id", "missing"),
     ("extensions", {"digits": "1", "dest_kind": None, "dest_id": ""}, "dest_kind", "'hangup'"),
     ("extensions", {"digits": "1", "dest_kind": "hangup", "dest_id": "", "dest_xform": {"a b": 1}},
-     "dest_xform", "pattern"),
+     "dest_xform", "names variables by letters"),
     ("extensions", {"digits": "1", "dest_kind": "hangup", "dest_id": "", "dest_xform": {"a": [1]}}, "dest_xform", ""),
     ("extensions", {"digits": "1", "dest_kind": "hangup", "dest_id": "", "dest_xform": {f"a{n}": n for n in range(21)}},
      "dest_xform", "20"),
@@ -100,27 +103,29 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("trunks", {"name": "x", "failover_codes": [200]}, "failover_codes.0", "300"),
     ("trunks", {"name": "x", "role": "peer"}, "role", "pbx"),
     ("trunks", {"name": "x", "number_format": "raw"}, "number_format", "e164"),
-    ("outbound-routes", {"prefix": "+49", "trunk_id": "@trunks"}, "prefix", "pattern"),
+    ("outbound-routes", {"prefix": "+49", "trunk_id": "@trunks"}, "prefix", "at most 15 digits"),
     ("limits", {"scope_kind": "account", "period_sec": 0, "max_count": 1}, "period_sec", "1"),
     ("limits", {"scope_kind": "user", "period_sec": 60, "max_count": 1}, "scope_id", "us_"),
+    ("limits", {"scope_kind": "user", "scope_id": "anna", "period_sec": 60, "max_count": 1}, "scope_id",
+     "an id us_… or did_…"),
     ("limits", {"scope_kind": "user", "scope_id": "@numbers", "period_sec": 60, "max_count": 1}, "scope_id", "us_"),
     ("limits", {"scope_kind": "account", "scope_id": "@users", "period_sec": 60, "max_count": 1}, "scope_id", "not go"),
     ("limits", {"scope_kind": "number", "period_sec": 60, "max_count": 1}, "pattern", "number"),
     ("limits", {"scope_kind": "account", "pattern": "49", "period_sec": 60, "max_count": 1}, "pattern", "number"),
     ("verified-numbers", {"e164": ""}, "e164", "telephone number"),
-    ("domains", {"domain": "acme"}, "domain", "pattern"),
-    ("domains", {"domain": "a b.example"}, "domain", "pattern"),
+    ("domains", {"domain": "acme"}, "domain", "such as sip.example.com"),
+    ("domains", {"domain": "a b.example"}, "domain", "domain name"),
     ("keys", {"name": "x", "scopes": []}, "scopes", "at least 1"),
     ("keys", {"name": "x", "scopes": ["everything"]}, "scopes.0", "'account'"),
-    ("console-users", {"email": "anna", "password": "correct horse battery"}, "email", "pattern"),
+    ("console-users", {"email": "anna", "password": "correct horse battery"}, "email", "an e-mail address"),
     ("console-users", {"email": "anna@acme.example", "password": "secret", "scopes": ["*"]}, "password", "at least 12"),
     ("console-users", {"email": "anna@acme.example", "password": "correct horse battery", "scopes": ["*"],
                        "role": "root"}, "role", "owner"),
     ("console-users", {"email": "anna@acme.example", "password": "correct horse battery"}, "scopes", "missing"),
     ("accounts", {"name": "x", "timezone": "Mars/Olympus"}, "timezone", "IANA"),
-    ("accounts", {"name": "x", "country": "Germany"}, "country", "pattern"),
-    ("accounts", {"name": "x", "currency": "usd"}, "currency", "pattern"),
-    ("accounts", {"name": "x", "emergency_numbers": ["one"]}, "emergency_numbers.0", "pattern"),
+    ("accounts", {"name": "x", "country": "Germany"}, "country", "such as DE"),
+    ("accounts", {"name": "x", "currency": "usd"}, "currency", "such as EUR"),
+    ("accounts", {"name": "x", "emergency_numbers": ["one"]}, "emergency_numbers.0", "1 to 15 digits"),
 ]  # fmt: skip
 
 
@@ -139,6 +144,7 @@ async def test_each_wrong_field_is_named(acme: Api, made: dict[str, str]) -> Non
         assert reply["error"]["field"].startswith(field), (name, body, reply)
         assert words in reply["error"]["message"], (name, body, reply)
         assert f"Field {field}" in reply["error"]["message"]
+        assert re.search(r"\^|\{\d|\[0-", reply["error"]["message"]) is None, reply
     assert await _everything(acme) == before
 
 
@@ -148,6 +154,27 @@ def _names(value: Any) -> bool:
 
 async def _everything(api: Api) -> list[Any]:
     return [(await api.get(f"/v1/{name}"))["items"] for name in ("users", "devices", "extensions", "numbers", "audit")]
+
+
+def test_every_pattern_is_told_in_words() -> None:
+    """But for ids, whose prefix says it."""
+
+    def patterns(schema: Any) -> set[str]:
+        if isinstance(schema, list):
+            return {found for one in schema for found in patterns(one)}
+        if not isinstance(schema, dict):
+            return set()
+        own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+        return own.union(*(patterns(one) for one in schema.values()))
+
+    found = {
+        pattern
+        for one in OBJECTS
+        for model in (one.create, one.patch)
+        if model is not None
+        for pattern in patterns(model.model_json_schema())
+    }
+    assert {pattern for pattern in found if not pattern.endswith("_[0-7][0-9a-hjkmnp-tv-z]{25}$")} <= set(SENTENCES)
 
 
 async def test_rules_between_fields_hold_for_changes_too(acme: Api) -> None:

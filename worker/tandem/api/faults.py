@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tandem.contracts.errors import TandemError
+from tandem.contracts.v1.fields import SENTENCES
 
 # Rules between fields name the field in front of their message.
 _NAMED: Final = re.compile(r"([a-z_0-9]+): (.*)", re.DOTALL)
+# Ids: a prefix, or some of them, and a ULID.
+_ID: Final = re.compile(r"\^(\(?[a-z|]+\)?)_\[0-7\]")
 _PLACES: Final = ("body", "query", "path", "header")
 
 
@@ -29,6 +32,16 @@ def first_fault(errors: Sequence[Any]) -> TandemError:
         said = "there is no such field"
     elif first["type"] == "missing":
         said = "is missing"
+    elif first["type"] == "string_pattern_mismatch":
+        said = _shape(first["ctx"]["pattern"])
     if not field:
         return TandemError("invalid_request", f"The {place or 'body'} is wrong: {said}.")
     return TandemError("invalid_request", f"Field {field}: {said}.", field)
+
+
+def _shape(pattern: str) -> str:
+    """What a text must look like, in words: a pattern helps nobody who does not know what it is for."""
+    prefixes = _ID.match(pattern)
+    if prefixes is not None:
+        return f"must be an id {prefixes[1].strip('()').replace('|', '_… or ')}_…"
+    return SENTENCES.get(pattern, "is not of the form that it must have")

@@ -6,7 +6,7 @@ import ipaddress
 import json
 import re
 from datetime import date
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
@@ -101,6 +101,15 @@ def _small(xform: dict[str, XformValue]) -> dict[str, XformValue]:
     return xform
 
 
+SENTENCES: Final[dict[str, str]] = {}
+
+
+def matching(pattern: str, says: str) -> Any:
+    """A rule for a text by a pattern, with the sentence that tells when it is broken."""
+    SENTENCES[pattern] = says
+    return Field(pattern=pattern)
+
+
 def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]{1,255}(/[!-~]*)?", text):
         raise ValueError("must be an http or https URL")
@@ -120,21 +129,28 @@ TimeOfDay = Annotated[str, Field(max_length=5), AfterValidator(_time)]
 Date = Annotated[str, Field(max_length=10), AfterValidator(_date)]
 Address = Annotated[str, Field(max_length=64), AfterValidator(_address)]
 Url = Annotated[str, Field(max_length=300), AfterValidator(_url)]
-Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
-Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Language = Annotated[str, matching(r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$", "must be a language tag such as en-US")]
+Country = Annotated[str, matching(r"^[A-Z]{2}$", "must be the two capital letters of a country, such as DE")]
+Currency = Annotated[str, matching(r"^[A-Z]{3}$", "must be the three capital letters of a currency, such as EUR")]
 DomainName = Annotated[
     str,
-    Field(
-        max_length=253,
-        pattern=r"^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]$",
+    Field(max_length=253),
+    matching(
+        r"^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]$",
+        "must be a domain name such as sip.example.com",
     ),
 ]
-SipName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~+-]{0,63}$")]
+SipName = Annotated[
+    str,
+    matching(
+        r"^[A-Za-z0-9][A-Za-z0-9._~+-]{0,63}$",
+        "must be 1 to 64 letters, digits and . _ ~ + - and begin with a letter or digit",
+    ),
+]
 Password = Annotated[str, Field(min_length=12, max_length=128), AfterValidator(_printable)]
 Seconds = Annotated[int, Field(ge=1, le=3600)]
 Ceiling = Annotated[int, Field(ge=0, le=1_000_000)]
-Digits = Annotated[str, Field(pattern=r"^[0-9]{1,15}$")]
+Digits = Annotated[str, matching(r"^[0-9]{1,15}$", "must be 1 to 15 digits")]
 SipCode = Annotated[int, Field(ge=300, le=699)]
 Scope = Literal[
     "account", "users", "devices", "numbers", "flows", "queues", "agents", "trunks", "cdr", "recordings", "voicemail",
@@ -143,7 +159,8 @@ Scope = Literal[
 DestKind = Literal["flow", "user", "extension", "ring_group", "queue", "voicemail", "conference", "forward", "hangup"]
 DestId = Annotated[
     str,
-    Field(max_length=64, pattern=r"^[a-z0-9_]*$"),
+    Field(max_length=64),
+    matching(r"^[a-z0-9_]*$", "must be the id of what dest_kind names, or a SIP code for hangup"),
     Field(
         description="Id of the object that dest_kind names, of the same account. Flows, queues, voicemail boxes and "
         "conferences (flow_, q_, vm_, conf_) may be named before they exist: such calls get 480 until they are built. "
@@ -151,7 +168,10 @@ DestId = Annotated[
     ),
 ]
 Xform = Annotated[
-    dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], XformValue],
+    dict[
+        Annotated[str, matching(r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", "names variables by letters, digits and _ only")],
+        XformValue,
+    ],
     Field(max_length=XFORM_ENTRIES),
     AfterValidator(_small),
     Field(description="Variables that this hop sets, at most 20 and 2 KB."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,7 @@ from tandem.contracts.v1.fields import (
     Text,
     UserRef,
     VoicemailRef,
+    matching,
 )
 from tandem.contracts.v1.targets import Hours, whole_targets
 
@@ -105,7 +106,9 @@ DevicePatch = patch_of(DeviceFields, "auth_username", "realm")
 
 
 class ExtensionFields(Hours):
-    digits: str = Field(pattern=r"^[0-9*#]{1,20}$", description="What is dialled; feature codes such as *97 too.")
+    digits: Annotated[str, matching(r"^[0-9*#]{1,20}$", "must be 1 to 20 digits, * and #")] = Field(
+        description="What is dialled; feature codes such as *97 too."
+    )
     dest_kind: DestKind = Field(description="What the call is sent to.")
     dest_id: DestId
 

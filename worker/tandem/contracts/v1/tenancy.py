@@ -25,13 +25,23 @@ from tandem.contracts.v1.fields import (
     Url,
     UserRef,
     Zone,
+    matching,
 )
 from tandem.contracts.v1.targets import whole_targets
 
 AccountStatus = Literal["active", "suspended", "closed"]
 Role = Literal["owner", "admin", "supervisor", "agent"]
-Region = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
-Email = Annotated[str, Field(max_length=254, pattern=r"^[^\s@\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.\-]{1,189}$")]
+Region = Annotated[str, matching(r"^[a-z0-9-]{1,32}$", "must be 1 to 32 small letters, digits and -")]
+SipAddress = Annotated[
+    str,
+    Field(max_length=260),
+    matching(r"^[A-Za-z0-9.\-\[\]]+:[0-9]{1,5}$", "must be host:port, such as 192.0.2.1:5060"),
+]
+Email = Annotated[
+    str,
+    Field(max_length=254),
+    matching(r"^[^\s@\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.\-]{1,189}$", "must be an e-mail address"),
+]
 
 
 class AccountFields(Fields):
@@ -168,9 +178,7 @@ class NodeFields(Fields):
         "active", description="draining: no new calls; retired: its credential is refused."
     )
     command_url: Url | None = Field(None, description="Where its agent takes commands.")
-    sip_address: Annotated[str, Field(max_length=260, pattern=r"^[A-Za-z0-9.\-\[\]]+:[0-9]{1,5}$")] | None = Field(
-        None, description="host:port where other nodes reach it by SIP."
-    )
+    sip_address: SipAddress | None = Field(None, description="host:port where other nodes reach it by SIP.")
 
 
 class NodeCreate(NodeFields):

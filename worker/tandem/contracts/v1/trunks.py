@@ -18,6 +18,7 @@ from tandem.contracts.v1.fields import (
     SipName,
     Text,
     TrunkRef,
+    matching,
 )
 
 Active = Literal["active", "disabled"]
@@ -27,8 +28,16 @@ TrunkTransport = Literal["udp", "tcp", "tls"]
 InboundAuth = Literal["ip", "registration", "none"]
 NumberFrom = Literal["ruri", "to", "p_called_party_id"]
 NumberFormat = Literal["e164", "+e164", "national", "custom"]
-Host = Annotated[str, Field(max_length=260, pattern=r"^[A-Za-z0-9.\-\[\]:]+$")]
-Codec = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-]{1,20}(/[0-9]{1,6}(/[0-9])?)?$")]
+Host = Annotated[
+    str,
+    Field(max_length=260),
+    matching(r"^[A-Za-z0-9.\-\[\]:]+$", "must be a host name or an IP address, with or without :port"),
+]
+Codec = Annotated[
+    str,
+    matching(r"^[A-Za-z0-9.\-]{1,20}(/[0-9]{1,6}(/[0-9])?)?$", "must be a codec such as PCMA or opus/48000/2"),
+]
+Front = Annotated[str, matching(r"^[+0-9*#]{0,15}$", "must be at most 15 digits, +, * and #")]
 Micros = Annotated[int, Field(ge=0, le=10**12)]
 Increment = Annotated[int, Field(ge=1, le=3600)]
 Moment = Annotated[int, Field(ge=0, le=2**48 - 1)]
@@ -60,7 +69,7 @@ class PeerFields(Fields):
     expire_sec: int = Field(3600, ge=60, le=86_400, description="Life of our registration.")
     number_format: NumberFormat = Field("+e164", description="How numbers are written towards it.")
     number_strip: int = Field(0, ge=0, le=15, description="Digits taken away in front (custom).")
-    number_prepend: str = Field("", pattern=r"^[+0-9*#]{0,15}$", description="Digits put in front (custom).")
+    number_prepend: Front = Field("", description="Digits put in front (custom).")
     codecs: list[Codec] = Field([], max_length=16, description="Codecs in order; empty: as offered.")
     status: Active = Field("active", description="A disabled one carries no calls.")
 
@@ -132,9 +141,11 @@ CarrierRatePatch = patch_of(CarrierRateFields, "carrier_id")
 
 
 class OutboundRouteFields(Fields):
-    prefix: Annotated[str, Field(pattern=r"^[0-9]{0,15}$")] = Field(description="Numbers that start so; empty: all.")
+    prefix: Annotated[str, matching(r"^[0-9]{0,15}$", "must be at most 15 digits")] = Field(
+        description="Numbers that start so; empty: all."
+    )
     strip: int = Field(0, ge=0, le=15, description="Digits taken away in front.")
-    prepend: str = Field("", pattern=r"^[+0-9*#]{0,15}$", description="Digits put in front.")
+    prepend: Front = Field("", description="Digits put in front.")
     trunk_id: TrunkRef = Field(description="The trunk that takes the call.")
     priority: int = Field(0, ge=0, le=1000, description="Lowest first.")
     weight: int = Field(1, ge=0, le=1000, description="Share among routes of the same priority.")
