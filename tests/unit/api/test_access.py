@@ -73,6 +73,25 @@ async def test_nobody_grants_what_he_has_not(world: World) -> None:
     await limited.refused((403, "forbidden"), "POST", f"/v1/console-users/{boss['id']}/password", body)
 
 
+async def test_nobody_changes_or_deletes_who_may_do_more(world: World) -> None:
+    """Whoever could write an owner's address could have his password sent to himself."""
+    limited = await world.scoped(world.acme, "account", "users")
+    boss, clerk = await _person(world.acme), await _person(world.acme, "clerk@acme.example", scopes=["users"])
+    strong = (await world.acme.make("keys", name="strong", scopes=["account", "cdr"]))["id"]
+    weak = (await world.acme.make("keys", name="weak", scopes=["account"]))["id"]
+    for target in (f"/v1/console-users/{boss['id']}", f"/v1/keys/{strong}"):
+        change = {"email": "mine@acme.example"} if "users" in target else {"name": "mine"}
+        for body in (change, {"scopes": ["users"]}):
+            assert (await limited.refused((403, "forbidden"), "PATCH", target, body))["field"] == "scopes"
+        await limited.refused((403, "forbidden"), "DELETE", target)
+    await limited.refused((403, "forbidden"), "POST", f"/v1/keys/{strong}/revoke")
+    await limited.patch("console-users", clerk, email="new@acme.example")
+    assert (await limited.ask("POST", f"/v1/keys/{weak}/revoke"))[0] == 200
+    for target in (f"/v1/console-users/{clerk['id']}", f"/v1/keys/{weak}"):
+        assert (await limited.ask("DELETE", target))[0] == 200
+    assert (await world.acme.ask("DELETE", f"/v1/console-users/{boss['id']}"))[0] == 200
+
+
 async def test_a_key_is_shown_once_and_kept_as_its_digest(acme: Api) -> None:
     _, made = await acme.ask("POST", "/v1/keys", {"name": "x", "scopes": ["users"]})
     key, item = made["key"], made["item"]

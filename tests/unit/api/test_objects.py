@@ -183,6 +183,11 @@ async def test_an_account_has_one_primary_domain(acme: Api) -> None:
     assert (await acme.patch("domains", second, is_primary=True))["is_primary"]
     assert not (await acme.get(f"/v1/domains/{first['id']}"))["item"]["is_primary"]
     await acme.refused((409, "conflict"), "POST", "/v1/domains", {"domain": "ACME.example"})
+    error = await acme.refused((409, "conflict"), "DELETE", f"/v1/domains/{second['id']}")
+    assert error["field"] == "is_primary"
+    for one in (first, second):
+        assert (await acme.ask("DELETE", f"/v1/domains/{one['id']}"))[0] == 200
+    assert (await acme.make("domains", domain="third.example"))["is_primary"]
 
 
 async def test_only_the_platform_verifies_numbers(world: World) -> None:

@@ -51,6 +51,13 @@ class Principal:
         if not self.scopes & {scope, "*"}:
             raise TandemError("missing_scope", f"This credential lacks the scope {scope}.")
 
+    def may_govern(self, scopes: Iterable[str]) -> None:
+        """Raises `TandemError` `forbidden` when someone who has these scopes may do what this credential may not: it
+        could become him, or be rid of him."""
+        beyond = sorted(set(scopes) - self.scopes)
+        if beyond and "*" not in self.scopes:
+            raise TandemError("forbidden", f"Field scopes: this credential lacks {beyond[0]}, which it has.", "scopes")
+
     def may_grant(self, scopes: Iterable[str]) -> None:
         """Raises `TandemError` `forbidden` when someone is to get a scope that this credential has not itself."""
         beyond = sorted(set(scopes) - self.scopes)

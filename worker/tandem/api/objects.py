@@ -197,6 +197,9 @@ async def delete(work: Work, table: Table, object_id: str) -> Response:
     if table.owner == "self" and before["id"] == work.principal.account_id:
         raise TandemError("forbidden", "An account cannot delete itself.")
     guards = [config.unchanged(table, before["id"], before["revision"]), *unreferenced(table, before)]
+    complete = rules.DELETE.get(table.object.name)
+    if complete is not None:
+        guards.extend(complete(work, before))
     concerned = {"id": before["id"], "account_id": before.get("account_id")}
     addresses = forget_addresses(before["id"]) if table.name == "sip_trunk" else []
     audit = work.audit(table, "delete", [Change(before, None)])

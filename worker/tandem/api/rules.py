@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tandem.api import rules_sip, rules_tenancy
@@ -10,7 +10,7 @@ from tandem.api.drafts import Finish
 from tandem.api.work import Work
 from tandem.runtime.log import log
 from tandem.store import pokes
-from tandem.store.config import SQL
+from tandem.store.config import SQL, Guard
 from tandem.store.config_tables import Table
 
 FINISH: Final[dict[str, Finish]] = {
@@ -23,6 +23,12 @@ FINISH: Final[dict[str, Finish]] = {
     "trunks": rules_sip.trunks,
     "carriers": rules_sip.trunks,
     "verified-numbers": rules_sip.verified_numbers,
+}
+# What may not go, or not by this credential: guards of the deletion.
+DELETE: Final[dict[str, Callable[[Work, Mapping[str, Any]], list[Guard]]]] = {
+    "domains": rules_tenancy.domain_goes,
+    "keys": rules_tenancy.credential_goes,
+    "console-users": rules_tenancy.credential_goes,
 }
 # What no decision about a call reads.
 _NOT_REPLICATED: Final = ("keys", "console-users", "nodes", "carrier-rates", "outbound-routes")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from tandem.api import passwords
 from tandem.api.drafts import Draft
@@ -13,7 +13,7 @@ from tandem.api.work import Work
 from tandem.contracts.errors import TandemError
 from tandem.contracts.signature import node_credential
 from tandem.runtime import Row, random_bytes
-from tandem.store.config import SQL
+from tandem.store.config import SQL, Guard
 
 # What an account cannot change of itself: its reseller's and the platform's business.
 ABOVE: Final = (
@@ -57,7 +57,7 @@ async def domains(work: Work, account: Row | None, drafts: Sequence[Draft]) -> N
 
 async def keys(work: Work, account: Row | None, drafts: Sequence[Draft]) -> None:
     for draft in drafts:
-        work.principal.may_grant(draft.given.get("scopes", ()))
+        _may_change(work, draft)
         if draft.before is None:
             key = f"sk_{base64.urlsafe_b64encode(random_bytes(KEY_BYTES)).decode()}"
             draft.hidden["hash"] = hashlib.sha256(key.encode()).hexdigest()
@@ -68,9 +68,28 @@ async def console_users(work: Work, account: Row | None, drafts: Sequence[Draft]
     for draft in drafts:
         if draft.fields["user_id"] is not None and account is None:
             raise TandemError("invalid_request", "Field user_id: a platform operator has none.", "user_id")
-        work.principal.may_grant(draft.given.get("scopes", ()))
+        _may_change(work, draft)
         if draft.before is None:
             draft.hidden["password_hash"] = passwords.hashed(draft.given["password"])
+
+
+def _may_change(work: Work, draft: Draft) -> None:
+    if draft.before is not None:
+        work.principal.may_govern(draft.before["scopes"])
+    work.principal.may_grant(draft.given.get("scopes", ()))
+
+
+def credential_goes(work: Work, before: Mapping[str, Any]) -> list[Guard]:
+    work.principal.may_govern(before["scopes"])
+    return []
+
+
+def domain_goes(work: Work, before: Mapping[str, Any]) -> list[Guard]:
+    """The primary one goes last."""
+    if not before["is_primary"]:
+        return []
+    message = "Field is_primary: make another domain the primary one first."
+    return [Guard(SQL["other_domains"], (before["account_id"], before["id"]), "conflict", message, "is_primary")]
 
 
 async def nodes(work: Work, account: Row | None, drafts: Sequence[Draft]) -> None:

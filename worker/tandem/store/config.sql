@@ -57,6 +57,9 @@ SELECT domain FROM sip_domain WHERE account_id = ?;
 -- name: no_other_primary
 UPDATE sip_domain SET is_primary = 0, revision = revision + 1 WHERE account_id = ? AND id <> ? AND is_primary = 1;
 
+-- name: other_domains
+SELECT domain AS value FROM sip_domain WHERE account_id = ? AND id <> ?;
+
 -- name: forget_addresses
 DELETE FROM trunk_address WHERE trunk_id = ?;
 
