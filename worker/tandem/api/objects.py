@@ -17,6 +17,7 @@ from tandem.api.rules_sip import forget_addresses
 from tandem.api.work import Change, Remember, Work, item_reply, reply
 from tandem.contracts.errors import TandemError
 from tandem.contracts.v1.base import Fields
+from tandem.domain.numbers import candidates
 from tandem.runtime import Param, Row, Statement
 from tandem.store import config
 from tandem.store.config import Guard
@@ -29,8 +30,9 @@ NEWEST_FIRST: Final = ("audit",)
 
 async def list_(work: Work, table: Table, asked: Mapping[str, Any]) -> Response:
     """A page of items in the order of their ids; `next_cursor` is null on the last."""
-    filters = {name: _filter(table, name, value) for name, value in asked.items() if value is not None}
-    limit, cursor, account_id = filters.pop("limit"), filters.pop("cursor", None), filters.pop("account_id", None)
+    given = {name: value for name, value in asked.items() if value is not None}
+    limit, cursor, account_id = given.pop("limit"), given.pop("cursor", None), given.pop("account_id", None)
+    filters = {name: await _filter(work, table, name, value, account_id) for name, value in given.items()}
     reach = work.principal.reach
     if account_id is not None:
         await work.account(str(account_id))
@@ -48,10 +50,15 @@ async def list_(work: Work, table: Table, asked: Mapping[str, Any]) -> Response:
     return reply(200, {"ok": True, "items": items, "next_cursor": more})
 
 
-def _filter(table: Table, name: str, value: Any) -> Param:
-    if name in table.numbers:
-        return re.sub(r"\D", "", str(value))
-    return int(value) if isinstance(value, bool) else value
+async def _filter(work: Work, table: Table, name: str, value: Any, account_id: str | None) -> tuple[Param, ...]:
+    """What the field may be. A number is asked for as it may be written in the account's country, or in full."""
+    if name not in table.numbers:
+        return (int(value) if isinstance(value, bool) else value,)
+    named = account_id or work.principal.account_id
+    country = "US" if named is None else str((await work.account(named))["country"])
+    # A plus that was not escaped in the query has become a space.
+    written = f"+{value[1:]}" if str(value).startswith(" ") else str(value)
+    return candidates(written, country) or (re.sub(r"\D", "", written),)
 
 
 def make_cursor(table: Table, after: str) -> str:

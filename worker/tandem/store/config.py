@@ -116,18 +116,19 @@ def get(table: Table, object_id: str, reach: Reach) -> Statement:
 def page(
     table: Table,
     reach: Reach,
-    filters: Mapping[str, Param],
+    filters: Mapping[str, Sequence[Param]],
     after: str | None,
     limit: int,
     *,
     newest_first: bool = False,
 ) -> Statement:
-    """`limit` rows in the order of their ids, from the one that follows `after`."""
+    """`limit` rows in the order of their ids, from the one that follows `after`. `filters`: the values, one at least,
+    that a field may have."""
     where, params = _within(table, reach)
     conditions, values = [where], [*params]
-    for name, value in filters.items():
-        conditions.append(f"{table.computed.get(name, f't.{name}')} = ?")
-        values.append(value)
+    for name, wanted in filters.items():
+        conditions.append(f"{table.computed.get(name, f't.{name}')} IN ({', '.join('?' * len(wanted))})")
+        values.extend(wanted)
     if after is not None:
         conditions.append("t.id < ?" if newest_first else "t.id > ?")
         values.append(after)
