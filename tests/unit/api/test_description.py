@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
+import random
 import re
 import sqlite3
 from typing import Any
 
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -29,9 +31,13 @@ from tandem.runtime.cpython import MemoryQueue, SqliteDatabase
 from tests.support import seeds
 from tests.unit.api.support import Api, populate
 
-EXAMPLES = 2
+EXAMPLES = 20
+SEED = int(os.environ.get("TANDEM_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
 TENANT_KEY = "sk_tests_tenant"
 KNOWN: dict[str, str] = {}
+DATABASE = sqlite3.connect(":memory:", check_same_thread=False)
+# What was there at the beginning: a deletion is undone, or there would soon be nothing to ask about.
+PRISTINE = sqlite3.connect(":memory:", check_same_thread=False)
 
 
 def test_the_document_has_every_path() -> None:
@@ -86,9 +92,15 @@ class Tenant(Api):
         self.front = front
 
 
+class Operator(Tenant):
+    def __init__(self, front: Front) -> None:
+        super().__init__(front)
+        self.key = seeds.OPERATOR_KEY
+
+
 def _application() -> Any:
     """The front as an ASGI application, over a database that any thread may use."""
-    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    connection = DATABASE
     seeds.migrated().backup(connection)
     for statement, params in (*seeds.platform_rows(), *seeds.rows_of(seeds.tenant(1, "acme.example", ()))):
         connection.execute(statement, params)
@@ -102,6 +114,12 @@ def _application() -> Any:
     front = Front(Services(env, Buckets(Rate(10**9, 1.0)), Buckets(Rate(10**9, 1.0))))
     made = asyncio.run(populate(Tenant(front)))
     KNOWN.update({name: str(item["id"]) for name, item in made.items()})
+    operator = Operator(front)
+    carrier = asyncio.run(operator.make("carriers", name="carrier"))["id"]
+    rate = asyncio.run(operator.make("carrier-rates", carrier_id=carrier, prefix="49", per_min_micros=1))["id"]
+    KNOWN.update({"carriers": carrier, "carrier-rates": rate, "nodes": seeds.NODE_ID})
+    KNOWN["accounts"] = f"acc_{seeds.suffix(1)}"
+    connection.backup(PRISTINE)
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -134,20 +152,21 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 
 @schema.parametrize()
+@seed(SEED)
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
 def test_the_api_is_as_it_describes_itself(case: schemathesis.Case[Any]) -> None:
     """Whatever is sent, by a tenant about what is there and what is not: no fault of ours, replies as described."""
     name = case.path.split("/")[2]
-    if "object_id" in case.path_parameters and name in KNOWN and case.method != "DELETE":
+    print(f"TANDEM_SEED={SEED}")  # shown when it fails
+    if "object_id" in case.path_parameters and name in KNOWN:
         case.path_parameters["object_id"] = KNOWN[name]
-    for header in ("Idempotency-Key", "If-Match"):
-        case.headers.pop(header, None)
     operators = name in BY_NAME and BY_NAME[name].operator_only
     key = seeds.OPERATOR_KEY if operators else TENANT_KEY
     case.call_and_validate(headers={"x-api-key": key}, checks=CHECKS)
+    if case.method == "DELETE":
+        PRISTINE.backup(DATABASE)
