@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edge_node.local import demo_data
 from edge_node.local.phone import Phone
 from tests.e2e.installation import Installation
 from tests.e2e.phones import Phones
@@ -16,6 +17,8 @@ from tests.edge.raw_sip import LOOPBACK, RawPhone
 
 Open = Callable[..., Phone]
 OpenRaw = Callable[..., RawPhone]
+Registered = Callable[..., RawPhone]
+Group = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +72,62 @@ def open_raw(tandem: Installation) -> Iterator[OpenRaw]:
     yield open_
     for phone in opened:
         phone.socket.close()
+
+
+@pytest.fixture
+def registered(tandem: Installation) -> Iterator[Registered]:
+    """`registered("1002")`, `registered("1002", "1002b")`: phones by hand, taken off the edge at the end."""
+    opened: list[RawPhone] = []
+
+    def open_(extension: str, device: str = "") -> RawPhone:
+        password = tandem.add_device(extension, device) if device else tandem.user(extension)["password"]
+        edge = (LOOPBACK, tandem.settings.sip_port)
+        phone = RawPhone(device or extension, password, tandem.account()["domain"], edge)
+        opened.append(phone)
+        assert phone.register().status == 200
+        return phone
+
+    yield open_
+    for phone in opened:
+        phone.register(expires=0)
+        phone.socket.close()
+        tandem.sql("DELETE FROM sip_device WHERE auth_username = ? AND auth_username LIKE '%-%'", phone.user)
+
+
+@pytest.fixture
+def group(tandem: Installation) -> Iterator[Group]:
+    """`group(("1002", 0, None), ("1003", 2, 5))` makes extension 650: members with delay and time-out in seconds."""
+    account, group_id = tandem.account()["id"], demo_data.fresh_id("rg")
+
+    def make(*members: tuple[str, int, int | None], seconds: int = 20, strategy: str = "ring_all") -> None:
+        tandem.sql(
+            "INSERT INTO ring_group (id, account_id, name, ring_timeout_sec, strategy) VALUES (?, ?, 'by hand', ?, ?)",
+            group_id,
+            account,
+            seconds,
+            strategy,
+        )
+        for place, (extension, delay, timeout) in enumerate(members):
+            tandem.sql(
+                "INSERT INTO ring_group_member"
+                " (id, account_id, ring_group_id, user_id, position, delay_sec, timeout_sec)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                demo_data.fresh_id("rgm"),
+                account,
+                group_id,
+                tandem.user(extension)["id"],
+                place,
+                delay,
+                timeout,
+            )
+        tandem.sql(
+            "INSERT INTO extension (id, account_id, digits, dest_kind, dest_id) VALUES (?, ?, '650', 'ring_group', ?)",
+            demo_data.fresh_id("ext"),
+            account,
+            group_id,
+        )
+
+    yield make
+    tandem.sql("DELETE FROM extension WHERE dest_id = ?", group_id)
+    tandem.sql("DELETE FROM ring_group_member WHERE ring_group_id = ?", group_id)
+    tandem.sql("DELETE FROM ring_group WHERE id = ?", group_id)

@@ -149,6 +149,10 @@ class Installation:
         )
         return password
 
+    def device_id(self, auth_username: str) -> str:
+        found = self._get(f"/v1/devices?account_id={self.account()['id']}&auth_username={auth_username}")
+        return str(found["items"][0]["id"])
+
     def wait_dialog_saved(self) -> None:
         """Until Kamailio has this test's answered call on disk, where it writes once a second."""
         self._wait_row("dialog", "state = 4 AND start_time >= ?", self.since // 1000)

@@ -3,82 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 
-import pytest
-
-from edge_node.local import demo_data
 from edge_node.local.settings import LOOPBACK
+from tests.e2e.by_hand import QUIET_SEC, RINGS_SEC, changed, dial, hangs_up, is_cancelled, is_quiet, refuses, rings
+from tests.e2e.conftest import Group, Registered
 from tests.e2e.installation import Installation
-from tests.edge.raw_sip import Message, RawPhone, reply
-
-RINGS_SEC = 5.0
-QUIET_SEC = 0.7
-Registered = Callable[..., RawPhone]
-
-
-@pytest.fixture
-def registered(tandem: Installation) -> Iterator[Registered]:
-    """`registered("1002")`, `registered("1002", "1002b")`: phones by hand, taken off the edge at the end."""
-    opened: list[RawPhone] = []
-
-    def open_(extension: str, device: str = "") -> RawPhone:
-        password = tandem.add_device(extension, device) if device else tandem.user(extension)["password"]
-        edge = (LOOPBACK, tandem.settings.sip_port)
-        phone = RawPhone(device or extension, password, tandem.account()["domain"], edge)
-        opened.append(phone)
-        assert phone.register().status == 200
-        return phone
-
-    yield open_
-    for phone in opened:
-        phone.register(expires=0)
-        phone.socket.close()
-        tandem.sql("DELETE FROM sip_device WHERE auth_username = ? AND auth_username LIKE '%-%'", phone.user)
-
-
-def changed(tandem: Installation, extension: str, **columns: str | int | None) -> None:
-    names = ", ".join(f"{name} = ?" for name in columns)
-    tandem.sql(f"UPDATE sip_user SET {names} WHERE id = ?", *columns.values(), tandem.user(extension)["id"])
-
-
-def dial(caller: RawPhone, number: str) -> Message:
-    """The INVITE that is under way, its challenge answered."""
-    invite = caller.request("INVITE", f"sip:{number}@{caller.domain}", body=caller.sdp())
-    invite = caller.authorised(invite, caller.final(invite))
-    caller.send(invite)
-    return invite
-
-
-def rings(phone: RawPhone, seconds: float = RINGS_SEC) -> Message:
-    invite = phone.receive(seconds, lambda message: message.start.startswith("INVITE"))
-    assert invite is not None, f"{phone.user} does not ring"
-    phone.send(reply(invite, 180, "Ringing", to_tag="callee"), phone.source)
-    return invite
-
-
-def is_quiet(phone: RawPhone, seconds: float = QUIET_SEC) -> None:
-    assert phone.receive(seconds, lambda message: message.start.startswith("INVITE")) is None
-
-
-def refuses(phone: RawPhone, invite: Message, code: int = 486) -> None:
-    phone.send(reply(invite, code, "No", to_tag="callee"), phone.source)
-
-
-def is_cancelled(phone: RawPhone, invite: Message, seconds: float = RINGS_SEC) -> None:
-    cancel = phone.receive(seconds, lambda message: message.start.startswith("CANCEL"))
-    assert cancel is not None, f"{phone.user} goes on ringing"
-    phone.send(reply(cancel, 200, "OK"), phone.source)
-    phone.send(reply(invite, 487, "Request Terminated", to_tag="callee"), phone.source)
-
-
-def hangs_up(caller: RawPhone, invite: Message, *ringing: tuple[RawPhone, Message]) -> None:
-    caller.send(caller.cancel(invite))
-    for phone, arrived in ringing:
-        is_cancelled(phone, arrived)
-    final = caller.receive(RINGS_SEC, lambda message: message.status == 487)
-    assert final is not None
-    caller.send(caller.ack(invite, final))
+from tests.edge.raw_sip import RawPhone, reply
 
 
 def test_devices_ring_one_after_the_other(tandem: Installation, registered: Registered) -> None:
@@ -143,47 +73,7 @@ def test_a_redirection_is_a_forward(tandem: Installation, registered: Registered
     hangs_up(caller, invite, (deputy, rings(deputy)))
 
 
-@pytest.fixture
-def group(tandem: Installation) -> Iterator[Callable[..., None]]:
-    """`group(("1002", 0, None), ("1003", 2, 5))` makes extension 650: members with delay and time-out in seconds."""
-    account, group_id = tandem.account()["id"], demo_data.fresh_id("rg")
-
-    def make(*members: tuple[str, int, int | None], seconds: int = 20) -> None:
-        tandem.sql(
-            "INSERT INTO ring_group (id, account_id, name, ring_timeout_sec) VALUES (?, ?, 'staggered', ?)",
-            group_id,
-            account,
-            seconds,
-        )
-        for place, (extension, delay, timeout) in enumerate(members):
-            tandem.sql(
-                "INSERT INTO ring_group_member"
-                " (id, account_id, ring_group_id, user_id, position, delay_sec, timeout_sec)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                demo_data.fresh_id("rgm"),
-                account,
-                group_id,
-                tandem.user(extension)["id"],
-                place,
-                delay,
-                timeout,
-            )
-        tandem.sql(
-            "INSERT INTO extension (id, account_id, digits, dest_kind, dest_id) VALUES (?, ?, '650', 'ring_group', ?)",
-            demo_data.fresh_id("ext"),
-            account,
-            group_id,
-        )
-
-    yield make
-    tandem.sql("DELETE FROM extension WHERE dest_id = ?", group_id)
-    tandem.sql("DELETE FROM ring_group_member WHERE ring_group_id = ?", group_id)
-    tandem.sql("DELETE FROM ring_group WHERE id = ?", group_id)
-
-
-def test_a_later_member_joins_and_answers(
-    tandem: Installation, registered: Registered, group: Callable[..., None]
-) -> None:
+def test_a_later_member_joins_and_answers(tandem: Installation, registered: Registered, group: Group) -> None:
     caller, first, second = registered("1001"), registered("1002"), registered("1003")
     group(("1002", 0, None), ("1003", 2, None))
     began = time.monotonic()
@@ -205,9 +95,7 @@ def test_a_later_member_joins_and_answers(
     tandem.wait_live(0)
 
 
-def test_a_members_time_ends_his_branch_alone(
-    tandem: Installation, registered: Registered, group: Callable[..., None]
-) -> None:
+def test_a_members_time_ends_his_branch_alone(tandem: Installation, registered: Registered, group: Group) -> None:
     caller, first, second = registered("1001"), registered("1002"), registered("1003")
     group(("1002", 0, 2), ("1003", 0, None))
     invite = dial(caller, "650")
@@ -217,9 +105,7 @@ def test_a_members_time_ends_his_branch_alone(
     hangs_up(caller, invite, (second, long))
 
 
-def test_all_decline_before_the_next_is_due(
-    tandem: Installation, registered: Registered, group: Callable[..., None]
-) -> None:
+def test_all_decline_before_the_next_is_due(tandem: Installation, registered: Registered, group: Group) -> None:
     caller, first, second = registered("1001"), registered("1002"), registered("1003")
     group(("1002", 0, None), ("1003", 3, None))
     invite = dial(caller, "650")
