@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from tandem.contracts.auth import Text
 from tandem.contracts.base import BrainMessage, NodeMessage
-from tandem.domain.flows.commands import Command
+from tandem.domain.flows.commands import Answer as Answer
+from tandem.domain.flows.commands import Bridge as Bridge
+from tandem.domain.flows.commands import Command as Command
+from tandem.domain.flows.commands import Dial as Dial
+from tandem.domain.flows.commands import Gather as Gather
+from tandem.domain.flows.commands import HangUp as HangUp
+from tandem.domain.flows.commands import Media as Media
+from tandem.domain.flows.commands import Noop as Noop
+from tandem.domain.flows.commands import Play as Play
+from tandem.domain.flows.commands import Sound as Sound
+from tandem.domain.flows.commands import Speech as Speech
 
 
 class FlowData(NodeMessage):
@@ -46,3 +57,12 @@ class FlowReply(BrainMessage):
 def reply_of(command: Command, seq: int) -> FlowReply:
     fields = command.model_dump(mode="json", exclude_none=True)
     return FlowReply(cmd=fields.pop("cmd"), seq=seq, args=fields)
+
+
+def command_of(reply: FlowReply) -> Command:
+    """Raises pydantic's `ValidationError` for a command that this node does not know, or that lacks something."""
+    # Through JSON: its lists are tuples here.
+    return _COMMAND.validate_json(json.dumps({**reply.args, "cmd": reply.cmd}))
+
+
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

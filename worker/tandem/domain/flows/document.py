@@ -86,7 +86,8 @@ class Say(Part):
 
 
 class Menu(Part):
-    """`mask`: the digits are not written into the trace. A digit without an edge is `invalid`."""
+    """`mask`: the digits are not written into the trace. The outcome of digits is `digit:<digits>`, of a terminator
+    alone `digit:<terminator>`; digits without an edge are `invalid`."""
 
     kind: Literal["menu"]
     prompt: Prompt
@@ -104,7 +105,8 @@ class Menu(Part):
 
 
 class Collect(Part):
-    """`mask`: the digits are a secret: never in the trace, nor is what they are copied into."""
+    """`mask`: the digits are a secret: never in the trace, nor is what they are copied into. `regex` (`patterns`) is
+    for all of the digits."""
 
     kind: Literal["collect"]
     variable: Variable
@@ -128,7 +130,9 @@ Operator = Literal[
 
 
 class Rule(Part):
-    """`value` is compared with the variable: as numbers where both are, else as texts; `in`: words between commas."""
+    """`value` is compared with the variable: as numbers where both are, else as texts; `in`: words between commas.
+
+    Of `matches` it is a regular expression (`patterns`) for the whole of the variable's text, and no template."""
 
     variable: Variable
     operator: Operator
@@ -241,12 +245,19 @@ class Conference(Part):
 
 
 class Transfer(Part):
-    """`blind`: the caller hears the target's ringing. `attended`: hold music until the target has answered."""
+    """`blind`: the caller hears the target's ringing. `attended`: `music` until the target has answered."""
 
     kind: Literal["transfer"]
     target: DialTarget
     mode: Literal["blind", "attended"] = "blind"
     timeout_sec: Annotated[int, Field(ge=5, le=300)] = 25
+    music: Ref | None = None
+
+    @model_validator(mode="after")
+    def _music_if_attended(self) -> Self:
+        if self.music is not None and self.mode == "blind":
+            raise ValueError("music is for an attended transfer")
+        return self
 
 
 class Subflow(Part):

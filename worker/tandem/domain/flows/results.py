@@ -1,0 +1,98 @@
+"""What a node makes of a visit or of an outcome; `machine` carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tandem.domain.flows.commands import Command
+from tandem.domain.flows.draft import Draft, Place
+from tandem.domain.flows.events import Pending
+from tandem.domain.flows.facts import Facts
+from tandem.domain.flows.session import mint
+from tandem.domain.flows.values import MASK, Value, Variables, names
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a node sees."""
+
+    facts: Facts
+    draft: Draft
+    place: Place
+    at: int
+
+    @property
+    def variables(self) -> Variables:
+        return self.place.variables
+
+    def value(self, name: str) -> Value:
+        """An unset variable is an empty text."""
+        return self.variables.get(name, "")
+
+    def is_secret(self, template: str) -> bool:
+        return not self.place.secrets.isdisjoint(names(template))
+
+    def mint(self) -> str:
+        """The id of what is now asked for."""
+        return mint(self.draft.seed, self.draft.minted, self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The node is over. `values` are set, those of `secrets` are secret. `shown` is the outcome for the trace, where it
+    tells too much; `error` says why it is not the good one."""
+
+    outcome: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
+    digits: str | None = None
+    shown: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """The next command. `noted` goes into the trace with `outcome`: what just happened in a node that goes on."""
+
+    command: Command
+    outcome: str | None = None
+    digits: str | None = None
+    noted: str | None = None
+    failures: int = 0
+    timeouts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The next effect. It has taken the next id."""
+
+    pending: Pending
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Into a subflow, with these variables besides those that every flow has."""
+
+    flow_id: str
+    values: Mapping[str, Value]
+    secrets: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The node cannot do what it is for: its error outcome, or the default error treatment."""
+
+    message: str
+
+
+Result = Leave | Do | Ask | Enter | HangUp | Fail
+
+
+def masked(value: str | None, mask: bool) -> str | None:
+    return MASK if mask and value else value
