@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tandem.runtime import Alarm, Database, Objects, Sql, counters, http_post, now_ms
+from tandem.runtime import Alarm, Bucket, Database, Objects, Sql, Upload, counters, http_fetch, http_post, now_ms
 
 TEXTS = ("", 'it\'s "quoted"', "a\\b\n\t", "Zoë 😀 𝄞", "%?;--", "1")
 INTEGERS = (0, -1, 1, 2**31, -(2**31) - 1, 2**53 - 2, -(2**53) + 2)
@@ -20,7 +20,8 @@ INTEGERS = (0, -1, 1, 2**31, -(2**31) - 1, 2**53 - 2, -(2**53) + 2)
 class Stage:
     """`objects` has the methods `echo(text)`, `ponder(seconds)`, and `keep(text)` that returns all it was ever given.
 
-    `alarm_due` tells when the alarm will ring (epoch ms).
+    `alarm_due` tells when the alarm will ring (epoch ms), `erase` drops all that the object keeps. `upload` gives such
+    a body of a request as is being sent.
     """
 
     sql: Sql
@@ -28,6 +29,9 @@ class Stage:
     objects: Objects
     alarm: Alarm
     alarm_due: Callable[[], Awaitable[int | None]]
+    bucket: Bucket
+    upload: Callable[[bytes], Upload]
+    erase: Callable[[], Awaitable[None]]
 
 
 async def values_survive(stage: Stage) -> None:
@@ -176,6 +180,93 @@ async def nobody_listening_is_a_connection_error(stage: Stage) -> None:
     raise AssertionError("an answer from nobody")
 
 
+async def nobody_to_fetch_from_is_a_connection_error(stage: Stage) -> None:
+    try:
+        await http_fetch("POST", "http://127.0.0.1:1/", {"x": "y"}, "{}", 2_000, 100)
+    except ConnectionError:
+        return
+    raise AssertionError("an answer from nobody")
+
+
+async def what_is_erased_is_gone(stage: Stage) -> None:
+    sql = stage.sql
+    sql.run("CREATE TABLE e (v)")
+    sql.run("CREATE INDEX e_v ON e (v)")
+    sql.run("INSERT INTO e VALUES (1)")
+    stage.alarm.at_latest(now_ms() + 3_600_000)
+    await stage.erase()
+    tables = "SELECT json_group_array(name) AS j FROM sqlite_master WHERE type = 'table' AND name = 'e'"
+    equal(sql.json(tables), [])
+    equal(await stage.alarm_due(), None)
+    sql.run("CREATE TABLE e (v)")
+    equal(sql.json("SELECT json_group_array(v) AS j FROM e"), [])
+
+
+LARGE = bytes(range(256)) * 8_192
+
+
+async def objects_of_a_bucket_are_what_was_put(stage: Stage) -> None:
+    bucket = stage.bucket
+    for key, content in (("a/empty", b""), ("a/small", b"\x00\xff"), ("a/large", LARGE)):
+        put = await bucket.put(key, content, "audio/wav")
+        equal((put.size, put.media_type, put.content), (len(content), "audio/wav", None))
+        found = await bucket.get(key)
+        assert found is not None
+        assert found.content is not None
+        equal(
+            (found.etag, found.size, found.media_type, found.content.size), (put.etag, put.size, "audio/wav", put.size)
+        )
+        equal(await found.content.read(), content)
+        equal(await bucket.head(key), put)
+    again = await bucket.put("a/small", b"other", "audio/ogg")
+    equal(await bucket.head("a/small"), again)
+    equal((await bucket.put("a/copy", b"other", "audio/ogg")).etag, again.etag)
+
+
+async def an_object_that_is_known_already_is_not_sent_again(stage: Stage) -> None:
+    put = await stage.bucket.put("b/one", b"sound", "audio/wav")
+    same = await stage.bucket.get("b/one", put.etag)
+    equal(same, put)
+    other = await stage.bucket.get("b/one", "0" * 32)
+    assert other is not None
+    assert other.content is not None
+    equal(await other.content.read(), b"sound")
+
+
+async def the_first_object_stays(stage: Stage) -> None:
+    first = await stage.bucket.put_new("c/one", b"first", "audio/wav")
+    assert first is not None
+    equal(await stage.bucket.put_new("c/one", b"second", "audio/wav"), None)
+    equal(await stage.bucket.head("c/one"), first)
+
+
+async def what_is_deleted_is_not_there(stage: Stage) -> None:
+    for key in ("d/one", "d/two"):
+        await stage.bucket.put(key, b"x", "audio/wav")
+    await stage.bucket.delete("d/one", "d/two", "d/never")
+    for key in ("d/one", "d/two", "d/never"):
+        equal(await stage.bucket.get(key), None)
+        equal(await stage.bucket.head(key), None)
+
+
+async def an_upload_is_looked_into_and_then_put(stage: Stage) -> None:
+    for number, content in enumerate((b"", b"short", LARGE)):
+        for looks in (True, False):
+            upload = stage.upload(content)
+            equal(upload.size, len(content))
+            if looks:
+                equal(await upload.head(8), content[:8])
+            put = await stage.bucket.put(f"e/{number}", upload, "audio/wav")
+            found = await stage.bucket.get(f"e/{number}")
+            assert found is not None
+            assert found.content is not None
+            equal((found.etag, await found.content.read()), (put.etag, content))
+    upload = stage.upload(LARGE)
+    await upload.head(1)
+    equal(await upload.read(), LARGE)
+    await stage.upload(LARGE).discard()
+
+
 def equal(found: Any, wanted: Any) -> None:
     assert found == wanted, f"{found!r} instead of {wanted!r}"
 
@@ -196,5 +287,12 @@ CASES: dict[str, Callable[[Stage], Awaitable[None]]] = {
         an_object_that_does_not_answer_is_given_up,
         the_earliest_alarm_rings,
         nobody_listening_is_a_connection_error,
+        nobody_to_fetch_from_is_a_connection_error,
+        what_is_erased_is_gone,
+        objects_of_a_bucket_are_what_was_put,
+        an_object_that_is_known_already_is_not_sent_again,
+        the_first_object_stays,
+        what_is_deleted_is_not_there,
+        an_upload_is_looked_into_and_then_put,
     )
 }

@@ -7,9 +7,21 @@ import json
 import traceback
 from typing import Any
 
+import js
+from pyodide.ffi import to_js
 from runtime_cases import CASES, Stage  # type: ignore[import-not-found]  # in the Worker it lies beside this file
 
-from tandem.runtime import DurableObject, WorkerEntrypoint, make_env, object_alarm, object_sql, read_request, respond
+from tandem.runtime import (
+    DurableObject,
+    WorkerEntrypoint,
+    erase,
+    make_env,
+    object_alarm,
+    object_sql,
+    read_request,
+    respond,
+)
+from tandem.runtime.workerd_bucket import BodyContent
 
 
 class Presence(DurableObject):
@@ -20,9 +32,18 @@ class Presence(DurableObject):
 
     async def check(self, case: str) -> str:
         try:
-            await CASES[case](
-                Stage(self._sql, self._bindings.control, self._bindings.presence, self._alarm, self._alarm_due)
+            bindings = self._bindings
+            stage = Stage(
+                self._sql,
+                bindings.control,
+                bindings.presence,
+                self._alarm,
+                self._alarm_due,
+                bindings.media,
+                _upload,
+                lambda: erase(self.ctx),
             )
+            await CASES[case](stage)
         except Exception:
             return json.dumps({"failure": traceback.format_exc()})
         return json.dumps({"failure": None})
@@ -43,7 +64,18 @@ class Presence(DurableObject):
         return ",".join(self._given)
 
 
+def _upload(content: bytes) -> BodyContent:
+    """What `read_request` makes of a request with this body."""
+    options = {"method": "PUT", "body": content, "duplex": "half"}
+    request = js.Request.new("http://probe/", to_js(options, dict_converter=js.Object.fromEntries))
+    return BodyContent(request, len(content))
+
+
 class Fleet(DurableObject):
+    pass
+
+
+class CallSession(DurableObject):
     pass
 
 

@@ -14,7 +14,16 @@ import pytest
 
 from edge_node.local import vendor
 from edge_node.local.settings import REPOSITORY
-from tandem.runtime.cpython import DurableObject, LocalObjects, ObjectContext, SqliteDatabase, object_sql
+from tandem.runtime.cpython import (
+    DurableObject,
+    LocalObjects,
+    MemoryBucket,
+    MemoryContent,
+    ObjectContext,
+    SqliteDatabase,
+    erase,
+    object_sql,
+)
 from tests.contract.runtime_cases import CASES, Stage
 from tests.worker.brain import Brain
 
@@ -45,7 +54,17 @@ async def test_on_cpython(case: str) -> None:
     async def due() -> int | None:
         return context.alarm.due
 
-    stage = Stage(object_sql(context), SqliteDatabase(control), LocalObjects(Probe), context.alarm, due)
+    bucket, objects = MemoryBucket(), LocalObjects(Probe)
+    stage = Stage(
+        object_sql(context),
+        SqliteDatabase(control),
+        objects,
+        context.alarm,
+        due,
+        bucket,
+        MemoryContent,
+        lambda: erase(context),
+    )
     try:
         await CASES[case](stage)
     finally:

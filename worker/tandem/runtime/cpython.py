@@ -5,16 +5,17 @@ The same shells run on it as on workerd; the contract tests in tests/contract pi
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
-from tandem.runtime.ports import Counters, Env, Param, Reply, Request, Row, Statement
+from tandem.runtime.ports import Content, Counters, Env, HttpReply, Param, Reply, Request, Row, Statement, Stored
 
 T = TypeVar("T")
 counters = Counters()
@@ -138,6 +139,14 @@ def object_sql(ctx: ObjectContext) -> SqliteSql:
     return SqliteSql(ctx.connection)
 
 
+async def erase(ctx: ObjectContext) -> None:
+    """Drops all that the object keeps, its alarm too."""
+    names = ctx.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for (name,) in names:
+        ctx.connection.execute(f"DROP TABLE {name}")
+    ctx.alarm.rang()
+
+
 def object_alarm(ctx: ObjectContext) -> MemoryAlarm:
     return ctx.alarm
 
@@ -181,6 +190,73 @@ class MemoryQueue:
         self.texts.extend(texts)
 
 
+class MemoryContent:
+    """`Upload`, and so `Content`, in memory."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.taken = False
+
+    @property
+    def size(self) -> int:
+        return len(self._content)
+
+    async def head(self, count: int) -> bytes:
+        return self._content[:count]
+
+    async def read(self) -> bytes:
+        if self.taken:
+            raise ValueError("the content was taken already")
+        self.taken = True
+        return self._content
+
+    async def discard(self) -> None:
+        self.taken = True
+
+
+class MemoryBucket:
+    """`Bucket` in memory: `objects` has the bytes by key."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._media_types: dict[str, str] = {}
+        self.available = True
+
+    async def put(self, key: str, content: Content | bytes, media_type: str) -> Stored:
+        self._reach()
+        self.objects[key] = content if isinstance(content, bytes) else await content.read()
+        self._media_types[key] = media_type
+        return self._stored(key)
+
+    async def put_new(self, key: str, content: Content | bytes, media_type: str) -> Stored | None:
+        self._reach()
+        return None if key in self.objects else await self.put(key, content, media_type)
+
+    async def get(self, key: str, etag: str = "") -> Stored | None:
+        self._reach()
+        if key not in self.objects:
+            return None
+        stored = self._stored(key)
+        return stored if stored.etag == etag else replace(stored, content=MemoryContent(self.objects[key]))
+
+    async def head(self, key: str) -> Stored | None:
+        self._reach()
+        return self._stored(key) if key in self.objects else None
+
+    async def delete(self, *keys: str) -> None:
+        self._reach()
+        for key in keys:
+            self.objects.pop(key, None)
+
+    def _stored(self, key: str) -> Stored:
+        content = self.objects[key]
+        return Stored(hashlib.md5(content, usedforsecurity=False).hexdigest(), len(content), self._media_types[key])
+
+    def _reach(self) -> None:
+        if not self.available:
+            raise ConnectionError("the bucket is not available")
+
+
 def make_env(env: Env) -> Env:
     return env
 
@@ -189,7 +265,9 @@ def queue_texts(batch: Sequence[str]) -> list[str]:
     return list(batch)
 
 
-async def read_request(request: Request, largest: Callable[[str], int]) -> Request:
+async def read_request(
+    request: Request, largest: Callable[[str], int], is_upload: Callable[[str, str], bool] | None = None
+) -> Request:
     return request
 
 
@@ -212,10 +290,14 @@ def scrypt(password: str, salt: str, cost: int, block: int, parallel: int) -> st
 Post = Callable[[str, str, dict[str, str], int], Awaitable[tuple[int, str]]]
 
 
+Fetch = Callable[[str, str, dict[str, str], str | None], Awaitable[HttpReply]]
+
+
 class Outside:
-    """Where `http_post` goes; a test puts its own function here."""
+    """Where `http_post` and `http_fetch` go; a test puts its own functions here."""
 
     post: Post | None = None
+    fetch: Fetch | None = None
 
 
 outside = Outside()
@@ -225,3 +307,15 @@ async def http_post(url: str, body: str, headers: dict[str, str], timeout_ms: in
     if outside.post is None:
         raise ConnectionError(f"nothing listens at {url}")
     return await outside.post(url, body, headers, timeout_ms)
+
+
+async def http_fetch(
+    method: str, url: str, headers: dict[str, str], body: str | None, timeout_ms: int, largest: int
+) -> HttpReply:
+    if outside.fetch is None:
+        raise ConnectionError(f"nothing listens at {url}")
+    async with asyncio.timeout(timeout_ms / 1000):
+        reply = await outside.fetch(method, url, headers, body)
+    if len(reply.body) > largest:
+        raise ConnectionError(f"the reply is larger than {largest} bytes")
+    return reply

@@ -64,6 +64,58 @@ class Rate(Protocol):
     async def allows(self, key: str) -> bool: ...
 
 
+class Content(Protocol):
+    """Bytes that need not pass through Python: a request's body on its way into a bucket, an object on its way out.
+    It can be taken once: by `read`, by a bucket, or as a reply's. Raises `ConnectionError` when it breaks off."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        ...
+
+    async def read(self) -> bytes: ...
+
+
+class Upload(Content, Protocol):
+    """A request's body."""
+
+    async def head(self, count: int) -> bytes:
+        """The first bytes, at most `count`. To be asked once, before the content is taken."""
+        ...
+
+    async def discard(self) -> None:
+        """Takes what nobody took off the wire, so that its sender gets to read the reply."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object of a bucket. `etag` names its content; `content` None: it was not asked for."""
+
+    etag: str
+    size: int
+    media_type: str
+    content: Content | None = None
+
+
+class Bucket(Protocol):
+    """R2. Raises `ConnectionError` when it cannot be reached."""
+
+    async def put(self, key: str, content: Content | bytes, media_type: str) -> Stored: ...
+
+    async def put_new(self, key: str, content: Content | bytes, media_type: str) -> Stored | None:
+        """None, and nothing changed, when there is such an object already."""
+        ...
+
+    async def get(self, key: str, etag: str = "") -> Stored | None:
+        """Without the content when it is still the one that `etag` names."""
+        ...
+
+    async def head(self, key: str) -> Stored | None: ...
+
+    async def delete(self, *keys: str) -> None: ...
+
+
 class Alarm(Protocol):
     """The single alarm of a Durable Object."""
 
@@ -78,7 +130,10 @@ class Alarm(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request; `header` looks up a name (lower case) and gives `""` when it is absent."""
+    """An HTTP request; `header` looks up a name (lower case) and gives `""` when it is absent.
+
+    A body that is no text is `content`; None when its length was not announced.
+    """
 
     method: str
     path: str
@@ -86,16 +141,26 @@ class Request:
     target: str
     header: Callable[[str], str]
     body: str
+    content: Upload | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP reply; `afterwards` is work that nobody waits for."""
+    """An HTTP reply; `afterwards` is work that nobody waits for, `content` what is sent instead of `text`."""
 
     status: int
     text: str
     headers: Mapping[str, str]
     afterwards: Callable[[], Awaitable[None]] | None = None
+    content: Content | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """What another server answered, up to the size that was asked for."""
+
+    status: int
+    body: bytes
 
 
 @dataclass(slots=True)
@@ -109,7 +174,8 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Env:
-    """The bindings of wrangler.toml, typed."""
+    """The bindings of wrangler.toml, typed. `http_allow`: `host:port` that HTTP nodes may ask though they are not
+    public (the variable TANDEM_HTTP_ALLOW, separated by commas; for an installation on one machine)."""
 
     control: Database
     presence: Objects
@@ -119,3 +185,6 @@ class Env:
     version: str
     extras: Mapping[str, str] = field(default_factory=dict)
     api_rate: Rate | None = None
+    http_allow: frozenset[str] = frozenset()
+    sessions: Objects = field(kw_only=True)
+    media: Bucket = field(kw_only=True)

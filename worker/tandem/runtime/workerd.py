@@ -15,7 +15,8 @@ from pyodide.ffi import JsException, create_once_callable, jsnull, to_js
 from workers import DurableObject, WorkerEntrypoint, import_from_javascript
 
 from tandem.contracts.errors import TandemError
-from tandem.runtime.ports import Counters, Env, Param, Reply, Request, Row, Statement
+from tandem.runtime.ports import Counters, Env, HttpReply, Param, Reply, Request, Row, Statement
+from tandem.runtime.workerd_bucket import BodyContent, MediaBucket, stream_of
 
 __all__ = ["DurableObject", "WorkerEntrypoint"]
 
@@ -94,6 +95,11 @@ class ObjectSql:
 
 def object_sql(ctx: Any) -> ObjectSql:
     return ObjectSql(_raw(_raw(ctx).storage))
+
+
+async def erase(ctx: Any) -> None:
+    """Drops all that the object keeps, its alarm too."""
+    await _raw(_raw(ctx).storage).deleteAll()
 
 
 class ObjectAlarm:
@@ -188,10 +194,13 @@ def make_env(env: Any) -> Env:
             control=ControlDatabase(raw.CONTROL),
             presence=ObjectNamespace(raw.PRESENCE),
             fleet=ObjectNamespace(raw.FLEET),
+            sessions=ObjectNamespace(raw.CALL_SESSION),
             pokes=WorkerQueue(raw.CONFIG_POKES),
             master_key=_secret(raw, "MASTER_KEY"),
             version=str(getattr(raw, "TANDEM_VERSION", "")),
+            media=MediaBucket(raw.MEDIA),
             api_rate=WorkerRate(raw.API_RATE) if hasattr(raw, "API_RATE") else None,
+            http_allow=frozenset(str(getattr(raw, "TANDEM_HTTP_ALLOW", "")).replace(",", " ").split()),
         )
     return _env
 
@@ -207,22 +216,28 @@ def _secret(raw: Any, name: str) -> str:
     return value
 
 
-async def read_request(request: Any, largest: Callable[[str], int]) -> Request:
+async def read_request(
+    request: Any, largest: Callable[[str], int], is_upload: Callable[[str, str], bool] | None = None
+) -> Request:
     """The request; `largest` tells how many bytes the body of a path may have. Of a body that is longer, no more than
-    that ever reaches Python, whose memory never shrinks; `Request.body` is then a text that is too long as well."""
+    that ever reaches Python, whose memory never shrinks; `Request.body` is then a text that is too long as well.
+    `is_upload` tells by method and path whether the body is no text."""
     raw = getattr(request, "js_object", request)
     headers = raw.headers
     target = "/" + raw.url.split("/", 3)[3]
     path, _, query = target.partition("?")
     most = largest(path)
     announced = headers.get("content-length")
-    body = await (_announced_body(raw, announced, most) if announced else _unannounced_body(raw, most))
-    if body is None:
-        body = " " * (most + 1)
 
     def header(name: str) -> str:
         return headers.get(name) or ""
 
+    if is_upload is not None and is_upload(raw.method, path):
+        content = BodyContent(raw, int(announced)) if announced and announced.isdecimal() else None
+        return Request(raw.method, path, dict(parse_qsl(query)), target, header, "", content)
+    body = await (_announced_body(raw, announced, most) if announced else _unannounced_body(raw, most))
+    if body is None:
+        body = " " * (most + 1)
     return Request(raw.method, path, dict(parse_qsl(query)) if query else {}, target, header, body)
 
 
@@ -278,7 +293,8 @@ async def respond_with(ctx: Any, reply: Reply) -> Any:
     if reply.afterwards is not None:
         ctx.waitUntil(reply.afterwards())
     headers = {"cache-control": "no-store", **reply.headers}
-    return js.Response.new(reply.text, _object({"status": reply.status, "headers": headers}))
+    body = reply.text if reply.content is None else stream_of(reply.content)
+    return js.Response.new(body, _object({"status": reply.status, "headers": headers}))
 
 
 def scrypt(password: str, salt: str, cost: int, block: int, parallel: int) -> str:
@@ -301,3 +317,39 @@ async def http_post(url: str, body: str, headers: dict[str, str], timeout_ms: in
             return int(reply.status), str(await reply.text())
     except (TimeoutError, OSError, Exception) as error:
         raise ConnectionError(f"no answer from {url}: {type(error).__name__}") from error
+
+
+async def http_fetch(
+    method: str, url: str, headers: dict[str, str], body: str | None, timeout_ms: int, largest: int
+) -> HttpReply:
+    """Redirects are not followed. Raises `TimeoutError` when the whole takes too long, `ConnectionError` with the
+    reason when there is no answer, or one with a body of more than `largest` bytes."""
+    options: dict[str, Any] = {"method": method, "headers": headers, "redirect": "manual"}
+    if body is not None:
+        options["body"] = body
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            options["signal"] = js.AbortSignal.timeout(timeout_ms)
+            reply = await js.fetch(url, _object(options))
+            return HttpReply(int(reply.status), await _read(reply.body, largest))
+    except JsException as error:
+        if error.name in ("TimeoutError", "AbortError"):
+            raise TimeoutError from None
+        raise ConnectionError(f"no answer: {error.message}") from None
+
+
+async def _read(stream: Any, largest: int) -> bytes:
+    if not stream:
+        return b""
+    parts: list[bytes] = []
+    size = 0
+    reader = stream.getReader()
+    while True:
+        part = await reader.read()
+        if part.done:
+            return b"".join(parts)
+        parts.append(part.value.to_bytes())
+        size += len(parts[-1])
+        if size > largest:
+            await reader.cancel()
+            raise ConnectionError(f"the reply is larger than {largest} bytes")
