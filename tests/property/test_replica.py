@@ -45,6 +45,13 @@ INSERTS = (
     "call_limit (id, account_id, scope_kind, period_sec, max_count)"
     " VALUES ('lim_' || :account || :key, :account, 'account', 60, :value)",
     "verified_number (id, account_id, e164) VALUES ('vn_' || :account || :key, :account, :value)",
+    "flow (id, account_id, name, graph) VALUES ('flow_' || :account || :key, :account, :value, '{}')",
+    "media_file (id, account_id, name, kind) VALUES ('media_' || :account || :key, :account, :value, 'prompt')",
+    "media_playlist (id, account_id, name) VALUES ('pl_' || :account || :key, :account, :value)",
+)
+# Drafts are in no replica; a version once published is there until its flow is deleted.
+PUBLISH = (
+    "UPDATE flow SET status = 'published', version = version + 1, published_graph = graph WHERE id LIKE '%' || :key"
 )
 NEW_ACCOUNT = "INSERT INTO account (id, parent_id, name, created_at) VALUES (:account, :parent, 'name', 0)"
 WRITES = (
@@ -56,7 +63,9 @@ WRITES = (
     "INSERT OR REPLACE INTO sip_user (id, account_id, username) SELECT id, :account, 'taken' FROM sip_user"
     " WHERE id LIKE '%' || :key LIMIT 1",
     "INSERT OR REPLACE INTO account (id, parent_id, name, created_at) VALUES (:account, :parent, :value, 0)",
-    "INSERT OR REPLACE INTO account (id, parent_id, name, created_at) VALUES (:account, 'acc_other', :value, 0)",
+    # Refused, since the account is there below another; one that was removed may be made anew, but not elsewhere here.
+    "INSERT OR REPLACE INTO account (id, parent_id, name, created_at)"
+    " SELECT id, 'acc_other', :value, 0 FROM account WHERE id = :account",
     "UPDATE account SET status = CASE status WHEN 'active' THEN 'suspended' ELSE 'active' END WHERE id = :account",
     "UPDATE account SET name = :value, max_in = :value, timezone = 'UTC' WHERE id = :account",
     "UPDATE account SET parent_id = 'acc_other' WHERE id = :account",
@@ -70,6 +79,17 @@ WRITES = (
     "UPDATE sip_domain SET is_primary = 1 - is_primary WHERE id LIKE '%' || :key",
     "UPDATE sip_trunk SET max_channels = :value, status = 'disabled' WHERE account_id IS NULL AND id LIKE '%' || :key",
     "UPDATE sip_trunk SET account_id = NULL WHERE account_id = :account",
+    "UPDATE flow SET graph = '{\"start\":' || :value || '}' WHERE id LIKE '%' || :key",
+    PUBLISH,
+    "INSERT INTO flow_version (flow_id, account_id, version, graph, published_at, published_by)"
+    " SELECT id, account_id, version, graph, 0, 'key_1' FROM flow WHERE id LIKE '%' || :key",
+    "UPDATE flow SET status = 'archived', published_graph = NULL WHERE account_id = :account",
+    "UPDATE flow_version SET graph = '' WHERE flow_id LIKE '%' || :key",
+    "DELETE FROM flow_version WHERE flow_id LIKE '%' || :key",
+    "UPDATE OR REPLACE flow SET name = :value WHERE account_id = :account",
+    "UPDATE OR REPLACE media_file SET name = :value, etag = :value, size = :key WHERE account_id = :account",
+    "UPDATE OR REPLACE media_playlist SET name = :value WHERE account_id = :account",
+    "UPDATE media_playlist SET media_ids = json_array('media_' || :value) WHERE id LIKE '%' || :key",
     *(f"UPDATE {table} SET revision = revision + 1 WHERE id LIKE '%' || :key" for table in TABLES),
     *(f"UPDATE {table} SET account_id = :account WHERE id LIKE '%' || :key" for table in OWNED),
     *(f"UPDATE {table} SET id = id || 'x' WHERE id LIKE '%' || :key" for table in TABLES),

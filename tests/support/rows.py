@@ -109,6 +109,28 @@ def verified_number(tenant: Tenant, number: int, e164: str, **columns: Value) ->
     return _owned("verified_number", "vn", tenant, number, columns, e164=e164, verified_at=1)
 
 
+def flow(tenant: Tenant, number: int, graph: str | None = None, **columns: Value) -> Row:
+    """A published flow (version 1) when `graph`, the JSON text of a flow document, is given; else a draft."""
+    fields: Fields = {"name": f"flow {number}", "graph": graph or "{}"}
+    if graph is not None:
+        fields |= {"status": "published", "version": 1, "published_graph": graph, "published_at": 0}
+    return _owned("flow", "flow", tenant, number, fields | columns)
+
+
+def media_file(tenant: Tenant, number: int, **columns: Value) -> Row:
+    """With content."""
+    key = f"{tenant.account_id}/media/{number}"
+    fields: Fields = {"name": f"media {number}", "kind": "prompt", "object_key": key, "format": "wav", "size": 1_644}
+    return _owned(
+        "media_file", "media", tenant, number, fields | {"etag": f"etag{number}", "duration_ms": 100} | columns
+    )
+
+
+def media_playlist(tenant: Tenant, number: int, *media: int, **columns: Value) -> Row:
+    fields: Fields = {"name": f"playlist {number}", "media_ids": json.dumps([f"media_{suffix(one)}" for one in media])}
+    return _owned("media_playlist", "pl", tenant, number, fields | columns)
+
+
 def device(tenant: Tenant, number: int, digits: str, auth_username: str, password: str, **columns: Value) -> Row:
     """One more device of the person behind `digits`."""
     secrets = make_secrets(auth_username, tenant.domain, password)

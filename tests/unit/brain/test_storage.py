@@ -333,6 +333,9 @@ PUSHED_OUT = (
     ("forward", "name", rows.forward(ACME, 9, "1", name="forward 1")),
     ("time_schedule", "name", rows.schedule(ACME, 9, name="hours 1")),
     ("verified_number", "e164", rows.verified_number(ACME, 9, "15550001")),
+    ("flow", "name", rows.flow(ACME, 9, name="flow 1")),
+    ("media_file", "name", rows.media_file(ACME, 9, name="media 1")),
+    ("media_playlist", "name", rows.media_playlist(ACME, 9, name="playlist 1")),
 )
 
 
@@ -341,7 +344,8 @@ PUSHED_OUT = (
 def test_a_row_that_replace_pushes_out_is_in_the_log(table: str, key: str, new: rows.Row, by: str) -> None:
     control = seeds.migrated()
     more = [rows.did(ACME, 1, "15550001"), rows.verified_number(ACME, 1, "15550001"), rows.ring_group(ACME, 1)]
-    more += [rows.forward(ACME, 1, "1"), rows.schedule(ACME, 1)]
+    more += [rows.forward(ACME, 1, "1"), rows.schedule(ACME, 1), rows.flow(ACME, 1), rows.media_file(ACME, 1)]
+    more += [rows.media_playlist(ACME, 1)]
     for statement, params in [*seeds.rows_of(ACME), *seeds.rows_of(GLOBEX), *more]:
         control.execute(statement, params)
     statement, params = new

@@ -6,21 +6,19 @@ what is wrong. So a reference cannot vanish between its check and the write.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from tandem.contracts.errors import TandemError
 from tandem.runtime import Database, Param, Row, Statement
 from tandem.runtime.log import log
 from tandem.store.blocks import load
 from tandem.store.config_tables import Table
+from tandem.store.lists import lists
 
 SQL: Final = load("config")
-# SQLite's bound for a value is 2 MB on D1.
-CHUNK_BYTES: Final = 1_500_000
 MOST_FOUND: Final = 50
 _UNIQUE: Final = re.compile(r"UNIQUE constraint failed: ([a-z_]+)\.[a-z0-9_.]*?([a-z0-9_]+)(?=:|,|$|\s)")
 
@@ -134,7 +132,7 @@ def page(
         values.append(after)
     order = "DESC" if newest_first else "ASC"
     where = " AND ".join(conditions)
-    statement = SQL["page"].format(columns=table.select(), table=table.name, where=where, order=order)
+    statement = SQL["page"].format(columns=table.select(table.listed), table=table.name, where=where, order=order)
     return statement, (*values, limit)
 
 
@@ -152,7 +150,7 @@ def insert(table: str, rows: Sequence[Mapping[str, Param]]) -> list[Statement]:
     columns = list(rows[0])
     fields = ", ".join(f"json_extract(value, '$[{position}]')" for position in range(len(columns)))
     statement = SQL["insert"].format(table=table, columns=", ".join(columns), fields=fields)
-    return [(statement, (text,)) for text in _chunks([[row[column] for column in columns] for row in rows])]
+    return [(statement, (text,)) for text in lists([[row[column] for column in columns] for row in rows])]
 
 
 def update(table: str, object_id: str, columns: Mapping[str, Param]) -> Statement:
@@ -168,20 +166,3 @@ def unchanged(table: Table, object_id: str, revision: int) -> Guard:
     message = f"The {table.object.singular} was changed or deleted meanwhile; get it and try again."
     query = SQL["unchanged"].format(table=table.name)
     return Guard(query, (object_id, revision), "precondition_failed", message)
-
-
-def _chunks(rows: Sequence[Sequence[Any]]) -> list[str]:
-    """JSON lists of rows, each short enough for a parameter."""
-    texts: list[str] = []
-    part: list[str] = []
-    size = 0
-    for row in rows:
-        text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-        length = len(text.encode()) + 1
-        if part and size + length > CHUNK_BYTES:
-            texts.append(f"[{','.join(part)}]")
-            part, size = [], 0
-        part.append(text)
-        size += length
-    texts.append(f"[{','.join(part)}]")
-    return texts

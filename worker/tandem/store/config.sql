@@ -39,6 +39,13 @@ JOIN {table} AS t ON {same} AND t.id <> json_extract(j.value, '$[0]');
 -- name: referrers
 SELECT '{object}' AS object, id, '{field}' AS field FROM {table} WHERE {condition} AND id <> ?;
 
+-- name: among
+EXISTS (SELECT 1 FROM json_each({column}) WHERE value = ?);
+
+-- name: in_graph
+-- An archived flow holds nothing.
+account_id = ? AND status <> 'archived' AND instr(graph || COALESCE(published_graph, ''), ?) > 0;
+
 -- name: account
 SELECT a.id, a.country, a.is_reseller, (
   SELECT domain FROM sip_domain WHERE account_id = a.id ORDER BY is_primary DESC, id LIMIT 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tandem.runtime import Param
 from tandem.store.config import SQL, Guard
-from tandem.store.config_tables import LIMIT_OBJECTS, TABLES, TARGET_OBJECTS, Table
+from tandem.store.config_tables import GRAPH_OBJECTS, LIMIT_OBJECTS, TABLES, TARGET_OBJECTS, Table
 
 # Tables whose rows keep an account from being deleted.
 _TENANT: Final = ("account", "either")
@@ -28,6 +28,9 @@ def _names(table: Table, row: Mapping[str, Any]) -> Iterator[tuple[str, str, str
     for field, name in table.references.items():
         if row.get(field) is not None:
             yield field, name, row[field]
+    for field, name in table.lists.items():
+        for named in row.get(field) or ():
+            yield field, name, named
     for target in table.targets:
         kind = row.get(f"{target}_kind")
         if kind in TARGET_OBJECTS:
@@ -41,10 +44,21 @@ def _names(table: Table, row: Mapping[str, Any]) -> Iterator[tuple[str, str, str
 def _exists(field: str, table: Table, account_id: str | None, ids: list[str]) -> Guard:
     column = "domain" if field == "realm" else "id"
     owned, params = (table.where, ()) if account_id is None else ("t.account_id = ?", (account_id,))
-    query = SQL["missing"].format(table=table.name, column=column, owned=owned)
+    query = SQL["missing"].format(table=table.name, column=column, owned=f"{owned} AND {table.usable}")
     where = "in this account" if account_id is not None else "here"
     message = f"Field {field}: there is no {table.object.singular} {{value}} {where}."
     return Guard(query, (json.dumps(ids), *params), "unknown_reference", message, field)
+
+
+def named_by_graph(account_id: str, named: Iterable[tuple[str, str]]) -> list[Guard]:
+    """Guards that all that a flow's graph names, (kind, id) each, exists in the account. Where it may be of one kind or
+    another, its id tells."""
+    wanted: dict[str, set[str]] = {}
+    for kind, object_id in named:
+        name = GRAPH_OBJECTS.get(kind)
+        if name is not None and object_id.startswith(f"{TABLES[name].object.prefix}_"):
+            wanted.setdefault(name, set()).add(object_id)
+    return [_exists("graph", TABLES[name], account_id, sorted(ids)) for name, ids in wanted.items()]
 
 
 def distinct(table: Table, account_id: str | None, rows: Sequence[Mapping[str, Any]]) -> list[Guard]:
@@ -81,6 +95,10 @@ def _referrers(table: Table, item: Mapping[str, Any]) -> Iterator[tuple[str, tup
         for field, referred in other.references.items():
             if referred == name:
                 yield _rows(other, field, f"{owned} AND {field} = ?", (*params, object_id))
+        for field, referred in other.lists.items():
+            if referred == name:
+                condition = f"{owned} AND {SQL['among'].format(column=field)}"
+                yield _rows(other, field, condition, (*params, object_id))
         for kind, referred in TARGET_OBJECTS.items():
             if referred == name:
                 for target in other.targets:
@@ -92,6 +110,9 @@ def _referrers(table: Table, item: Mapping[str, Any]) -> Iterator[tuple[str, tup
             yield _rows(other, "realm", f"{owned} AND realm = ? COLLATE NOCASE", (*params, str(item["domain"])))
         if name == "accounts" and other.owner in _TENANT and other.name != "sip_trunk":
             yield _rows(other, "account_id", "account_id = ?", (object_id,))
+    if name in GRAPH_OBJECTS.values():
+        # As graphs are kept, an id in one is a text of its own.
+        yield _rows(TABLES["flows"], "graph", SQL["in_graph"], (account_id, f'"{object_id}"'))
     if name == "accounts":
         yield _rows(TABLES["trunks"], "account_id", "account_id = ?", (object_id,))
         yield _rows(TABLES["accounts"], "parent_id", "parent_id = ?", (object_id,))

@@ -18,9 +18,11 @@ Owner = Literal["account", "platform", "either", "self"]
 class Table:
     """`unique`: the fields that tell rows apart, the one to blame first; `everywhere`: on the whole platform.
 
-    `references`: field -> object that it names. `targets`: the route targets, by the name in front of `_kind`.
+    `references`: field -> object that it names; `lists`: field -> object that each of its items names.
+    `targets`: the route targets, by the name in front of `_kind`.
     `codecs`: every field of the item, and the way it is kept.
     `computed`: fields that are no column, as SQL over `t`. `where` tells apart objects that share a table.
+    `usable`: which rows others may name.
     """
 
     object: Object
@@ -30,27 +32,45 @@ class Table:
     unique: tuple[str, ...] = ()
     everywhere: bool = False
     references: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, str] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     computed: Mapping[str, str] = field(default_factory=dict)
     where: str = "1"
+    usable: str = "1"
 
     @property
     def owner_column(self) -> str:
         return "id" if self.owner == "self" else "account_id"
 
-    def select(self) -> str:
-        """The columns of an item, for `SELECT … FROM <name> AS t`."""
+    @property
+    def listed(self) -> Mapping[str, Codec]:
+        """The fields that a list shows."""
+        model = self.object.listed
+        return self.codecs if model is None else {name: self.codecs[name] for name in model.model_fields}
+
+    def select(self, codecs: Mapping[str, Codec] | None = None) -> str:
+        """The columns of an item, or of what a list shows of it, for `SELECT … FROM <name> AS t`."""
         return ", ".join(
-            f"{self.computed[name]} AS {name}" if name in self.computed else f"t.{name}" for name in self.codecs
+            f"{self.computed[name]} AS {name}" if name in self.computed else f"t.{name}"
+            for name in (codecs or self.codecs)
         )
 
     def item(self, row: Row) -> dict[str, Any]:
-        return {name: _decode(codec, row[name]) for name, codec in self.codecs.items()}
+        """A row with these columns as an item, or as what a list shows of it."""
+        return {name: _decode(codec, row[name]) for name, codec in self.codecs.items() if name in row}
+
+    def encoded(self, fields: Mapping[str, Any]) -> dict[str, Param]:
+        """The fields of an item as they are kept, which tells true from 1 in a JSON value."""
+        return {name: _encode(self.codecs[name], value) for name, value in fields.items()}
 
     def columns(self, fields: Mapping[str, Any]) -> dict[str, Param]:
         """The fields of an item as columns; computed ones are left out."""
-        return {name: _encode(self.codecs[name], value) for name, value in fields.items() if name not in self.computed}
+        return {name: value for name, value in self.encoded(fields).items() if name not in self.computed}
+
+    def told(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """What the audit log has of an item."""
+        return {name: item[name] for name in self.listed}
 
 
 def _members(annotation: Any) -> set[Any]:
@@ -76,7 +96,7 @@ def _encode(codec: Codec, value: Any) -> Param:
     if codec == "words":
         return " ".join(value)
     if codec == "json" and value is not None:
-        return json.dumps(value)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return int(value) if isinstance(value, bool) else value
 
 
@@ -130,7 +150,7 @@ TABLES: Final[dict[str, Table]] = {
             "ring-groups",
             "ring_group",
             unique=("name",),
-            references={"schedule_id": "schedules"},
+            references={"schedule_id": "schedules", "moh_media_id": "media"},
             targets=("exit_dest", "closed_dest", "holiday_dest"),
         ),
         _of(
@@ -141,6 +161,15 @@ TABLES: Final[dict[str, Table]] = {
         _of("forwards", "forward", unique=("name",), numbers=("e164",)),
         _of("schedules", "time_schedule", unique=("name",)),
         _of("schedule-rules", "time_schedule_rule", references={"schedule_id": "schedules"}),
+        _of(
+            "flows",
+            "flow",
+            unique=("name",),
+            computed={"unpublished": "t.graph IS NOT t.published_graph"},
+            usable="t.status <> 'archived'",
+        ),
+        _of("media", "media_file", unique=("name",)),
+        _of("playlists", "media_playlist", unique=("name",), lists={"media_ids": "media"}),
         _of("trunks", "sip_trunk", numbers=("cid_number",), where="t.account_id IS NOT NULL"),
         _of(
             "outbound-routes",
@@ -178,5 +207,22 @@ TABLES: Final[dict[str, Table]] = {
     )
 }
 # Objects that a route target or a limit may name, by kind; the rest comes later and has no table yet.
-TARGET_OBJECTS: Final = {"user": "users", "extension": "extensions", "ring_group": "ring-groups", "forward": "forwards"}
+TARGET_OBJECTS: Final = {
+    "flow": "flows",
+    "user": "users",
+    "extension": "extensions",
+    "ring_group": "ring-groups",
+    "forward": "forwards",
+}
+# What a flow's graph may name, by the kinds of tandem.domain.flows.
+GRAPH_OBJECTS: Final = {
+    "flow": "flows",
+    "user": "users",
+    "extension": "extensions",
+    "ring_group": "ring-groups",
+    "forward": "forwards",
+    "schedule": "schedules",
+    "media": "media",
+    "playlist": "playlists",
+}
 LIMIT_OBJECTS: Final = {"user": "users", "did": "numbers"}

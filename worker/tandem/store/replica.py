@@ -13,6 +13,7 @@ from typing import Final
 
 from tandem.runtime import Database, Row, Sql
 from tandem.store.blocks import load
+from tandem.store.lists import lists
 
 _SQL: Final = load("replica")
 TABLES: Final = (
@@ -30,6 +31,9 @@ TABLES: Final = (
     "sip_trunk",
     "call_limit",
     "verified_number",
+    "flow",
+    "media_file",
+    "media_playlist",
 )
 # Which rows of a table are in an account's replica, where that is not just its own.
 _OWNED: Final = {
@@ -69,7 +73,8 @@ class Replica:
                 return moved
 
     def _apply(self, changes: list[Row], rows: dict[str, list[Row]]) -> None:
-        """One statement a table for what goes and one for what comes: crossings cost more than rows."""
+        """One statement a table for what goes and one for what comes (more for large rows): crossings cost more than
+        rows."""
         gone: dict[str, list[str]] = {}
         for change in changes:
             gone.setdefault(_known(change["table_name"]), []).append(change["row_id"])
@@ -79,7 +84,8 @@ class Replica:
                 columns = self._columns[table]
                 values = ", ".join(f"value ->> {index}" for index in range(len(columns)))
                 insert = _SQL["insert_rows"].format(table=table, columns=", ".join(columns), values=values)
-                self._sql.run(insert, json.dumps([[row[column] for column in columns] for row in rows[table]]))
+                for text in lists([[row[column] for column in columns] for row in rows[table]]):
+                    self._sql.run(insert, text)
         self._sql.run(_SQL["set_meta"], "config_version", changes[-1]["version"])
 
     def _changed_rows(self, table: str) -> str:

@@ -16,6 +16,9 @@ DROP TABLE IF EXISTS time_schedule_rule;
 DROP TABLE IF EXISTS sip_trunk;
 DROP TABLE IF EXISTS call_limit;
 DROP TABLE IF EXISTS verified_number;
+DROP TABLE IF EXISTS flow;
+DROP TABLE IF EXISTS media_file;
+DROP TABLE IF EXISTS media_playlist;
 CREATE TABLE account (
   id TEXT PRIMARY KEY, parent_id TEXT, name TEXT, status TEXT, is_reseller INTEGER, timezone TEXT, language TEXT,
   voice_gender TEXT, brand_name TEXT, country TEXT, max_in INTEGER, max_out INTEGER, max_dialer INTEGER,
@@ -80,6 +83,11 @@ CREATE INDEX call_limit_scope ON call_limit (scope_kind, scope_id);
 CREATE INDEX call_limit_pattern ON call_limit (scope_kind, pattern);
 CREATE TABLE verified_number (id TEXT PRIMARY KEY, e164 TEXT, verified_at INTEGER);
 CREATE INDEX verified_number_e164 ON verified_number (e164);
+CREATE TABLE flow (id TEXT PRIMARY KEY, name TEXT, status TEXT, version INTEGER, published_graph TEXT);
+CREATE TABLE media_file (
+  id TEXT PRIMARY KEY, name TEXT, kind TEXT, object_key TEXT, format TEXT, size INTEGER, etag TEXT, duration_ms INTEGER
+);
+CREATE TABLE media_playlist (id TEXT PRIMARY KEY, name TEXT, media_ids TEXT);
 
 -- name: columns
 SELECT json_group_array(name) AS j FROM pragma_table_info(?);
@@ -182,6 +190,18 @@ SELECT json_group_array(json_array(id, timezone)) AS j FROM time_schedule WHERE 
 -- name: schedule_rules
 SELECT json_group_array(json_array(kind, dow, start_time, end_time, start_date, end_date, is_closed, label)) AS j
 FROM time_schedule_rule WHERE schedule_id = ?;
+
+-- name: flow
+SELECT json_group_array(json_array(id, name, version, published_graph)) AS j FROM flow
+WHERE id = ? AND status = 'published';
+
+-- name: media_files
+SELECT json_group_array(json_array(id, object_key, etag)) AS j FROM media_file
+WHERE id IN (SELECT value FROM json_each(?)) AND object_key IS NOT NULL AND etag IS NOT NULL;
+
+-- name: media_playlists
+SELECT json_group_array(json_array(id, json(media_ids))) AS j FROM media_playlist
+WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: inbound_trunks
 SELECT json_group_array(json_array(
