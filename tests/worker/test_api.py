@@ -13,13 +13,15 @@ import pytest
 
 from edge_node.local.settings import LOOPBACK
 from tandem.runtime import Reply
+from tandem.runtime.cpython import MemoryContent
 from tests.support import seeds
-from tests.unit.api.support import Api, World, populate
+from tests.unit.api.support import Api, World, listed, populate
 from tests.worker.brain import Brain
 
 DELETED_IN_ORDER = (
     "console-users", "keys", "verified-numbers", "outbound-routes", "trunks", "limits", "numbers",
-    "ring-group-members", "ring-groups", "forwards", "schedule-rules", "schedules", "extensions", "devices", "users",
+    "flows", "playlists", "ring-group-members", "ring-groups", "media", "forwards", "schedule-rules", "schedules",
+    "extensions", "devices", "users",
 )  # fmt: skip
 
 
@@ -33,12 +35,17 @@ class HttpApi(Api):
     def as_(self, key: str) -> HttpApi:
         return HttpApi(self.worker, key)
 
-    async def raw(self, method: str, target: str, body: str = "", headers: Mapping[str, str] | None = None) -> Reply:
+    async def raw(
+        self, method: str, target: str, body: str | bytes = "", headers: Mapping[str, str] | None = None
+    ) -> Reply:
         connection = http.client.HTTPConnection(LOOPBACK, self.worker.port, timeout=30)
-        connection.request(method, target, body.encode() or None, {**self.credential(), **(headers or {})})
+        sent = body.encode() if isinstance(body, str) else body
+        connection.request(method, target, sent or None, {**self.credential(), **(headers or {})})
         answer = connection.getresponse()
-        text = answer.read().decode()
-        reply = Reply(answer.status, text, {name.lower(): value for name, value in answer.getheaders()})
+        content = answer.read()
+        named = {name.lower(): value for name, value in answer.getheaders()}
+        sound = MemoryContent(content) if named.get("content-type", "").startswith("audio/") else None
+        reply = Reply(answer.status, "" if sound else content.decode(), named, content=sound)
         connection.close()
         return reply
 
@@ -63,13 +70,13 @@ async def test_every_object_on_d1(world: World, worker: Brain) -> None:
     for name, item in made.items():
         single = f"/v1/{name}/{item['id']}"
         assert (await world.acme.get(single))["item"] == item
-        assert item in (await world.acme.get(f"/v1/{name}"))["items"]
+        assert listed(name, item) in (await world.acme.get(f"/v1/{name}"))["items"]
         for stranger in (world.globex, world.reseller):
             for method in ("GET", "DELETE"):
                 await stranger.refused((404, "not_found"), method, single)
             await stranger.refused((404, "not_found"), "PATCH", single, {})
     error = await world.acme.refused((409, "in_use"), "DELETE", f"/v1/users/{made['users']['id']}")
-    assert {one["object"] for one in error["referrers"]} == {"devices", "extensions", "console-users"}
+    assert {one["object"] for one in error["referrers"]} == {"devices", "extensions", "console-users", "flows"}
     changed = await world.acme.patch("users", made["users"], fwd_busy_kind=None, fwd_busy_id=None, dnd=True)
     assert (changed["dnd"], changed["revision"]) == (True, made["users"]["revision"] + 1)
     stale = {"if-match": f'"{made["users"]["revision"]}"'}

@@ -11,7 +11,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from tandem.api.front import Front, make_front
+from tandem.contracts.v1.objects import BY_NAME
 from tandem.runtime import Reply, Request
+from tandem.runtime.cpython import MemoryContent
 from tests.support.local_brain import LocalBrain
 
 Fields = dict[str, Any]
@@ -33,10 +35,14 @@ class Api:
             return {}
         return {"x-api-key": self.key} if self.key.startswith("sk_") else {"authorization": f"Bearer {self.key}"}
 
-    async def raw(self, method: str, target: str, body: str = "", headers: Mapping[str, str] | None = None) -> Reply:
+    async def raw(
+        self, method: str, target: str, body: str | bytes = "", headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """A body of bytes is one that is no text."""
         path, _, query = target.partition("?")
         given = {**self.credential(), **(headers or {})}
-        request = Request(method, path, dict(parse_qsl(query)), target, lambda name: given.get(name, ""), body)
+        text, content = (body, None) if isinstance(body, str) else ("", MemoryContent(body))
+        request = Request(method, path, dict(parse_qsl(query)), target, lambda name: given.get(name, ""), text, content)
         reply = await self.front.handle(request)
         if reply.afterwards is not None:
             await reply.afterwards()
@@ -46,6 +52,14 @@ class Api:
         self, method: str, target: str, fields: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Fields]:
         reply = await self.raw(method, target, "" if fields is None else json.dumps(fields), headers)
+        return reply.status, json.loads(reply.text)
+
+    async def upload(
+        self, media: Fields, content: bytes, media_type: str = "audio/wav", **headers: str
+    ) -> tuple[int, Fields]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        target = f"/v1/media/{media['id']}/content"
+        reply = await self.raw("PUT", target, content, {"content-type": media_type, **named})
         return reply.status, json.loads(reply.text)
 
     async def get(self, target: str) -> Fields:
@@ -123,14 +137,17 @@ async def populate(api: Api) -> dict[str, Fields]:
     user = await make("users", username="anna")
     device = await make("devices", user_id=user)
     forward = await make("forwards", name="mobile", e164="+49 170 1234567")
-    group = await make(
-        "ring-groups", name="sales", schedule_id=schedule, exit_dest_kind="forward", exit_dest_id=forward
-    )
+    media = await make("media", name="welcome")
+    playlist = await make("playlists", name="music", media_ids=[media, media])
+    target = {"exit_dest_kind": "forward", "exit_dest_id": forward}
+    group = await make("ring-groups", name="sales", schedule_id=schedule, moh_media_id=media, **target)
     await make("schedule-rules", schedule_id=schedule, kind="weekly", dow=1, start_time="09:00", end_time="17:00")
     await make("ring-group-members", ring_group_id=group, device_id=device)
     extension = await make("extensions", digits="1001", dest_kind="user", dest_id=user)
     made["users"] = await api.patch("users", made["users"], fwd_busy_kind="extension", fwd_busy_id=extension)
-    number = await make("numbers", e164=_next_number(), dest_kind="ring_group", dest_id=group, schedule_id=schedule)
+    flow = await make("flows", name="main", graph=mentioning(schedule, user, group, forward, media, playlist))
+    hours = {"schedule_id": schedule, "holiday_dest_kind": "flow", "holiday_dest_id": flow}
+    number = await make("numbers", e164=_next_number(), dest_kind="ring_group", dest_id=group, **hours)
     await make("limits", scope_kind="did", scope_id=number, period_sec=3600, max_count=10)
     trunk = await make("trunks", name="pbx", role="pbx", inbound_auth="ip", inbound_ips=[_next_network()])
     await make("outbound-routes", prefix="49", trunk_id=trunk, schedule_id=schedule)
@@ -139,6 +156,17 @@ async def populate(api: Api) -> dict[str, Fields]:
     email = f"{secrets.token_hex(4)}@acme.example"
     await make("console-users", email=email, password="correct horse battery", user_id=user, scopes=["*"])
     return made
+
+
+def mentioning(*ids: str) -> Fields:
+    """A draft, wrong in many ways, that names objects."""
+    return {"start": "a", "nodes": [{"id": "a", "data": {"kind": "all", "of": list(ids)}}]}
+
+
+def listed(name: str, item: Fields) -> Fields:
+    """What a list, and the audit log, have of an item."""
+    model = BY_NAME[name].listed
+    return item if model is None else {field: item[field] for field in model.model_fields}
 
 
 _numbers = itertools.count(20_7183_0000)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tandem.contracts.v1.objects import BY_NAME, OBJECTS
-from tests.unit.api.support import Api, Fields, World, populate
+from tests.unit.api.support import Api, Fields, World, listed, populate
 
 ULID = "0" * 26
 # A change to each object that any credential of its account may make.
@@ -21,6 +21,9 @@ CHANGES: dict[str, Fields] = {
     "forwards": {"e164": "+1 202 456 1111", "cid_mode": "own"},
     "schedules": {"timezone": "Europe/Berlin"},
     "schedule-rules": {"dow": 2, "start_time": "22:00", "end_time": "06:00", "label": "night"},
+    "flows": {"name": "renamed", "graph": {"start": "b", "nodes": [], "note": "Größe"}},
+    "media": {"name": "renamed", "kind": "moh"},
+    "playlists": {"name": "renamed"},
     "trunks": {"inbound_ips": ["198.51.100.7:5060", "2001:db8::/48"], "codecs": ["PCMA", "opus/48000/2"]},
     "outbound-routes": {"priority": 2, "weight": 5, "strip": 2},
     "limits": {"max_count": 0, "hard": False},
@@ -35,7 +38,7 @@ async def test_an_object_lives(acme: Api, name: str) -> None:
     one = (await populate(acme))[name]
     single = f"/v1/{name}/{one['id']}"
     assert (await acme.get(single))["item"] == one
-    assert one in (await acme.get(f"/v1/{name}"))["items"]
+    assert listed(name, one) in (await acme.get(f"/v1/{name}"))["items"]
     await acme.brain.advance(1)
 
     changed = await acme.patch(name, one, **CHANGES[name])
@@ -43,7 +46,7 @@ async def test_an_object_lives(acme: Api, name: str) -> None:
     assert {field for field in one if one[field] != changed[field]} == {"revision", *CHANGES[name]}
     assert (await acme.get(single))["item"] == changed
     entry = (await acme.get(f"/v1/audit?object_id={one['id']}&action=update"))["items"][0]
-    assert (entry["object"], entry["before"], entry["after"]) == (name, one, changed)
+    assert (entry["object"], entry["before"], entry["after"]) == (name, listed(name, one), listed(name, changed))
     assert entry["actor"] != one["id"]
 
 
@@ -52,7 +55,7 @@ async def test_what_is_not_referred_to_can_be_deleted(acme: Api, name: str) -> N
     made = await populate(acme)
     order = [
         "console-users", "keys", "verified-numbers", "outbound-routes", "trunks", "limits", "numbers",
-        "ring-group-members", "ring-groups", "forwards", "schedule-rules", "schedules",
+        "flows", "playlists", "ring-group-members", "ring-groups", "media", "forwards", "schedule-rules", "schedules",
     ]  # fmt: skip
     if name in ("users", "devices", "extensions"):
         await acme.patch("users", made["users"], fwd_busy_kind=None, fwd_busy_id=None)

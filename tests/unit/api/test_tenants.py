@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tandem.contracts.v1.objects import OBJECTS
-from tests.unit.api.support import Api, World, populate
+from tests.unit.api.support import Api, World, listed, populate
 from tests.unit.api.test_objects import CHANGES
 
 WRITABLE = [one for one in OBJECTS if one.name in CHANGES]
@@ -25,17 +25,24 @@ async def test_another_tenant_s_objects_are_not_there(world: World) -> None:
         f"/v1/devices/{theirs['devices']['id']}/password",
         f"/v1/console-users/{theirs['console-users']['id']}/password",
         f"/v1/keys/{theirs['keys']['id']}/revoke",
+        f"/v1/flows/{theirs['flows']['id']}/validate",
+        f"/v1/flows/{theirs['flows']['id']}/publish",
+        f"/v1/flows/{theirs['flows']['id']}/archive",
+        f"/v1/flows/{theirs['flows']['id']}/simulate",
     ):
-        body = {"password": "a password of mine"} if "password" in path else None
+        body = {"password": "a password of mine"} if "password" in path else {}
         await world.acme.refused((404, "not_found"), "POST", path, body)
+    for path in ("versions", "versions/1", "diff"):
+        await world.acme.refused((404, "not_found"), "GET", f"/v1/flows/{theirs['flows']['id']}/{path}")
+    await world.acme.refused((404, "not_found"), "GET", f"/v1/media/{theirs['media']['id']}/content")
 
 
 async def test_lists_show_one_s_own(world: World) -> None:
     mine, theirs = await populate(world.acme), await populate(world.globex)
     for one in WRITABLE:
         items = (await world.acme.get(one.path))["items"]
-        assert mine[one.name] in items
-        assert theirs[one.name] not in items
+        assert listed(one.name, mine[one.name]) in items
+        assert theirs[one.name]["id"] not in {item["id"] for item in items}
         assert {item["account_id"] for item in items} == {world.ids["acme"]}
     entries = (await world.acme.get("/v1/audit?limit=200"))["items"]
     assert {entry["account_id"] for entry in entries} == {world.ids["acme"]}
@@ -69,6 +76,9 @@ async def test_references_stay_in_the_account(world: World) -> None:
         ("extensions", {"digits": "7", "dest_kind": "ring_group", "dest_id": theirs["ring-groups"]}, "dest_id"),
         ("extensions", {"digits": "7", "dest_kind": "extension", "dest_id": theirs["extensions"]}, "dest_id"),
         ("extensions", {"digits": "7", "dest_kind": "forward", "dest_id": theirs["forwards"]}, "dest_id"),
+        ("extensions", {"digits": "7", "dest_kind": "flow", "dest_id": theirs["flows"]}, "dest_id"),
+        ("playlists", {"name": "x", "media_ids": [mine["media"], theirs["media"]]}, "media_ids"),
+        ("ring-groups", {"name": "x", "moh_media_id": theirs["media"]}, "moh_media_id"),
         (
             "extensions",
             {"digits": "7", "dest_kind": "hangup", "dest_id": "", "schedule_id": theirs["schedules"]},
@@ -101,7 +111,7 @@ async def test_references_stay_in_the_account(world: World) -> None:
 
 
 async def test_what_comes_later_may_be_named_already(acme: Api) -> None:
-    for kind, prefix in (("flow", "flow"), ("queue", "q"), ("voicemail", "vm"), ("conference", "conf")):
+    for kind, prefix in (("queue", "q"), ("voicemail", "vm"), ("conference", "conf")):
         await acme.make("extensions", digits=f"*{len(kind)}", dest_kind=kind, dest_id=f"{prefix}_{'0' * 26}")
 
 

@@ -92,6 +92,18 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
      "end_date", "missing"),
     ("schedule-rules", {"schedule_id": "@schedules", "kind": "date_range", "start_date": "2026-01-02",
                         "end_date": "2026-01-01"}, "end_date", "before"),
+    ("flows", {}, "name", "missing"),
+    ("flows", {"name": "x", "graph": []}, "graph", "dict"),
+    ("flows", {"name": "x", "graph": None}, "graph", "dict"),
+    ("flows", {"name": "x", "graph": {"a": "x" * 262_144}}, "graph", "262144 bytes"),
+    ("flows", {"name": "x", "graph": {"a": "é" * 60_000 + "x" * 143_000}}, "graph", "262144 bytes"),
+    ("flows", {"name": "x", "status": "published"}, "status", "no such field"),
+    ("flows", {"name": "x", "version": 7}, "version", "no such field"),
+    ("media", {"name": "x", "kind": "song"}, "kind", "'prompt', 'moh', 'greeting' or 'announcement'"),
+    ("media", {"name": "x", "object_key": "acc_x/media/y"}, "object_key", "no such field"),
+    ("playlists", {"name": "x", "media_ids": []}, "media_ids", "at least 1"),
+    ("playlists", {"name": "x", "media_ids": ["song"]}, "media_ids.0", "must be an id"),
+    ("playlists", {"name": "x", "media_ids": [f"media_{ULID}"] * 201}, "media_ids", "200"),
     ("trunks", {"name": "x", "inbound_auth": "ip"}, "inbound_ips", "empty"),
     ("trunks", {"name": "x", "inbound_ips": ["192.0.2.1/24"]}, "inbound_ips.0", "host bits"),
     ("trunks", {"name": "x", "inbound_ips": ["192.0.2.1:0"]}, "inbound_ips.0", "65535"),
@@ -212,8 +224,9 @@ async def test_a_body_that_is_no_object_is_refused(acme: Api, body: str, message
 
 
 async def test_a_large_body_is_refused(acme: Api) -> None:
-    reply = await acme.raw("POST", "/v1/users", '{"username":"' + "x" * 70_000 + '"}')
-    assert (reply.status, '"too_large"' in reply.text) == (413, True)
+    for path, size in (("users", 70_000), ("flows", 600_000), ("media", 70_000)):
+        reply = await acme.raw("POST", f"/v1/{path}", '{"name":"' + "x" * size + '"}')
+        assert (reply.status, '"too_large"' in reply.text) == (413, True)
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "x", "-1", "1.5", ""])

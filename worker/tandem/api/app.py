@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from tandem.api import docs, routes
+from tandem.api import docs, routes, routes_flows
 from tandem.api.faults import first_fault
 from tandem.contracts.errors import TandemError, error_reply
 from tandem.contracts.v1.objects import OBJECTS
@@ -36,6 +36,7 @@ def make_app() -> FastAPI:
     for one in OBJECTS:
         routes.add(router, one)
     routes.add_actions(router)
+    routes_flows.add(router)
     app.include_router(router)
     docs.add(app)
     app.add_exception_handler(TandemError, _refused)

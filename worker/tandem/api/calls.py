@@ -15,8 +15,9 @@ from tandem.contracts.errors import TandemError
 from tandem.contracts.objects import open_envelope
 from tandem.contracts.v1.calls import ExplainRequest
 from tandem.runtime import Param
-from tandem.store.config import SQL
+from tandem.store.config import SQL, get
 from tandem.store.config_tables import TABLES
+from tandem.store.flow_facts import SQL as FLOW_SQL
 
 _TABLE: Final = TABLES["calls"]
 
@@ -48,18 +49,54 @@ async def list_calls(work: Work, asked: Mapping[str, Any]) -> Response:
     return reply(200, {"ok": True, "items": items, "next_cursor": more})
 
 
+async def trace(work: Work, call_id: str, limit: int, cursor: str | None) -> Response:
+    """A page of what happened in a call, in order."""
+    (found,) = await work.rows(get(_TABLE, call_id, work.principal.reach))
+    if not found:
+        raise TandemError("not_found", f"There is no call {call_id[:64]}.")
+    after = (-1, "", -1) if cursor is None else _read_step(cursor)
+    (rows,) = await work.rows((FLOW_SQL["trace"], (found[0]["account_id"], call_id, *after, limit + 1)))
+    items = [{**row, "data": json.loads(row["data"])} for row in rows[:limit]]
+    more = _cursor(f"trace {items[-1]['at']} {items[-1]['source']} {items[-1]['seq']}") if len(rows) > limit else None
+    return reply(200, {"ok": True, "items": items, "next_cursor": more})
+
+
 def _write(item: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(f"calls {item['start_ts']} {item['id']}".encode()).decode().rstrip("=")
+    return _cursor(f"calls {item['start_ts']} {item['id']}")
 
 
 def _read(cursor: str) -> tuple[int, str]:
+    start_ts, call_id = _words(cursor, "calls", 2)
+    return _integer(start_ts), call_id
+
+
+def _read_step(cursor: str) -> tuple[int, str, int]:
+    at, source, seq = _words(cursor, "trace", 3)
+    return _integer(at), source, _integer(seq)
+
+
+def _cursor(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _words(cursor: str, of: str, count: int) -> list[str]:
     try:
-        name, start_ts, call_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
-        if name == "calls" and len(start_ts) <= 15:
-            return int(start_ts), call_id
+        name, *words = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
     except (binascii.Error, ValueError):
-        pass
-    raise TandemError("invalid_request", "Field cursor: is not one that this list gave.", "cursor")
+        raise _not_given() from None
+    if name != of or len(words) != count:
+        raise _not_given()
+    return words
+
+
+def _integer(word: str) -> int:
+    if not (word.isascii() and word.isdecimal() and len(word) <= 15):
+        raise _not_given()
+    return int(word)
+
+
+def _not_given() -> TandemError:
+    return TandemError("invalid_request", "Field cursor: is not one that this list gave.", "cursor")
 
 
 async def explain(work: Work, asked: ExplainRequest) -> Response:

@@ -27,7 +27,7 @@ HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "cache-control": "public, max-age=300",
 }
-_METHODS: Final = ("get", "post", "patch", "delete")
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
 
 
 def add(app: FastAPI) -> None:

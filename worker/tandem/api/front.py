@@ -11,19 +11,24 @@ from pydantic_core import from_json
 from tandem.api.access import Principal
 from tandem.api.app import failure, make_app
 from tandem.api.bulk import MOST_BYTES
+from tandem.api.media import CONTENT, is_upload
 from tandem.api.services import Services
 from tandem.contracts.errors import TandemError, error_reply
 from tandem.contracts.ids import new_id
+from tandem.contracts.v1.flows import MOST_GRAPH_BYTES
 from tandem.runtime import Env, Reply, Request, now_ms, random_bytes
 
 PREFIX: Final = "/v1"
 LARGEST_BODY: Final = 64 * 1024
+# A graph may be laid out for people.
+LARGEST_FLOW: Final = 2 * MOST_GRAPH_BYTES
 _HEADERS: Final = (
     "x-api-key",
     "authorization",
     "content-type",
     "idempotency-key",
     "if-match",
+    "if-none-match",
     "cf-connecting-ip",
     "accept",
 )
@@ -37,7 +42,9 @@ def is_api(path: str) -> bool:
 
 
 def largest_body(path: str) -> int:
-    return MOST_BYTES if path.endswith("/import") else LARGEST_BODY
+    if path.endswith("/import"):
+        return MOST_BYTES
+    return LARGEST_FLOW if path.startswith(f"{PREFIX}/flows") else LARGEST_BODY
 
 
 class Front:
@@ -56,9 +63,12 @@ class Front:
             return _json(error.status, error_reply(error, request_id))
         except Exception as error:
             return _json(*failure(request_id, error))
+        finally:
+            if request.content is not None:
+                await request.content.discard()
 
     async def _ask(self, request: Request, body: bytes, request_id: str) -> Reply:
-        scope = _scope(request, {"services": self.services, "request_id": request_id})
+        scope = _scope(request, {"services": self.services, "request_id": request_id, "content": request.content})
         sent: list[Message] = []
 
         async def receive() -> Message:
@@ -72,7 +82,8 @@ class Front:
         headers = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
         headers.pop("content-length", None)
         headers["x-request-id"] = request_id
-        return Reply(sent[0]["status"], text, headers, self._afterwards(scope["state"].get("principal")))
+        content = sent[1].get(CONTENT) if len(sent) > 1 else None
+        return Reply(sent[0]["status"], text, headers, self._afterwards(scope["state"].get("principal")), content)
 
     def _afterwards(self, principal: Principal | None) -> Callable[[], Awaitable[None]] | None:
         if principal is None or not principal.use_is_to_be_noted(now_ms()):
@@ -105,7 +116,7 @@ def _scope(request: Request, state: dict[str, Any]) -> dict[str, Any]:
     headers = [
         (name.encode(), request.header(name).encode("latin-1", "replace")) for name in _HEADERS if request.header(name)
     ]
-    if not request.path.endswith("/import"):
+    if not (request.path.endswith("/import") or is_upload(request.method, request.path)):
         headers = [(name, value) for name, value in headers if name != b"content-type"]
         headers.append((b"content-type", b"application/json"))
     _, _, query = request.target.partition("?")

@@ -151,7 +151,7 @@ async def update(work: Work, table: Table, object_id: str, patch: BaseModel) -> 
         match(work, before)
         account = await account_of(work, table, before)
         draft = drafts.changed(table, account, before, patch)
-        if {**draft.fields, "revision": 0} == {**before, "revision": 0}:
+        if table.encoded({**draft.fields, "revision": 0}) == table.encoded({**before, "revision": 0}):
             return item_reply(200, before)
         try:
             await save(work, table, account, draft, "update")
@@ -170,9 +170,8 @@ async def save(work: Work, table: Table, account: Row | None, draft: Draft, acti
     complete = rules.FINISH.get(table.object.name)
     if complete is not None:
         await complete(work, account, [draft])
-    columns = table.columns(
-        {name: value for name, value in draft.fields.items() if value != before[name] and name != "revision"}
-    )
+    kept, columns = table.columns(before), table.columns(draft.fields)
+    columns = {name: value for name, value in columns.items() if value != kept[name] and name != "revision"}
     account_id = _home(table, account, before)
     guards = [
         config.unchanged(table, before["id"], before["revision"]),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request, Response, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from tandem.api import actions, bulk, calls, login, objects, replies
-from tandem.api.services import LONGEST_HEADER, Services
+from tandem.api import actions, bulk, calls, login, media, objects, replies
+from tandem.api.opening import IF_MATCH, LONGEST_PAGE, ONCE, PAGE, opening
+from tandem.api.services import Services
 from tandem.api.work import Work
 from tandem.contracts.v1.base import AccountId
 from tandem.contracts.v1.calls import ExplainReply, ExplainRequest, LoginReply, LoginRequest
@@ -19,33 +19,13 @@ from tandem.contracts.v1.people import PasswordReset
 from tandem.contracts.v1.tenancy import ConsolePassword
 from tandem.store.config_tables import TABLES
 
-PAGE: Final = 50
-LONGEST_PAGE: Final = 200
-_api_key = APIKeyHeader(name="x-api-key", auto_error=False, description="An API key, sk_…")
-_bearer = HTTPBearer(auto_error=False, description="A token of POST /v1/login.")
-Key = Annotated[str | None, Security(_api_key)]
-Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-
-
-def _opening(scope: str, *, operator_only: bool = False) -> Any:
-    """The dependency that identifies the caller and checks the scope."""
-
-    async def open_work(request: Request, key: Key, bearer: Bearer) -> Work:
-        services: Services = request.state.services
-        work = await services.open(request, key or "", "" if bearer is None else bearer.credentials)
-        work.principal.require(scope)
-        if operator_only:
-            work.principal.require_operator()
-        return work
-
-    return Depends(open_work)
 
 
 def add(router: APIRouter, one: Object) -> None:
     """The paths of an object."""
     table = TABLES[one.name]
-    work = _opening(one.scope, operator_only=one.operator_only)
+    work = opening(one.scope, operator_only=one.operator_only)
     query = _query(one)
 
     async def list_(asked: BaseModel, work: Work = work) -> Response:
@@ -62,7 +42,8 @@ def add(router: APIRouter, one: Object) -> None:
         return await objects.update(work, table, object_id, body)
 
     async def delete(object_id: str, work: Work = work) -> Response:
-        return await objects.delete(work, table, object_id)
+        deleting = media.delete(work, object_id) if one.name == "media" else objects.delete(work, table, object_id)
+        return await deleting
 
     async def import_(request: Request, account_id: AccountId = None, work: Work = work) -> Response:
         return await bulk.import_(work, table, request.headers.get("content-type", ""), account_id)
@@ -96,18 +77,11 @@ def add(router: APIRouter, one: Object) -> None:
     route("delete", single, delete, "DELETE", f"Deletes a {one.singular}.")
 
 
-def _header(name: str, about: str) -> dict[str, Any]:
-    schema = {"type": "string", "maxLength": LONGEST_HEADER}
-    return {"parameters": [{"name": name, "in": "header", "required": False, "schema": schema, "description": about}]}
-
-
-_ONCE: Final = _header("Idempotency-Key", "The same request with the same key is done once within 24 hours.")
-_IF_MATCH: Final = _header("If-Match", 'Only if the revision is still this one: "3".')
 _HEADERS: Final[dict[Verb, dict[str, Any]]] = {
-    "create": _ONCE,
-    "import": _ONCE,
-    "update": _IF_MATCH,
-    "delete": _IF_MATCH,
+    "create": ONCE,
+    "import": ONCE,
+    "update": IF_MATCH,
+    "delete": IF_MATCH,
 }
 _IMPORT: Final = {
     "requestBody": {
@@ -145,7 +119,7 @@ def add_actions(router: APIRouter) -> None:
     """What is no verb of an object."""
 
     def post(path: str, tag: str, responses: replies.Responses) -> Callable[[Endpoint], Endpoint]:
-        once = {} if tag in ("login", "explain") else _ONCE
+        once = {} if tag in ("login", "explain") else ONCE
         return router.post(path, tags=[tag], response_model=None, responses=responses, openapi_extra=once)
 
     @post("/login", "login", replies.of_model(LoginReply, 413))
@@ -156,30 +130,30 @@ def add_actions(router: APIRouter) -> None:
         return await login.login(services.env.control, services.signing_key, body, services.now())
 
     @post("/explain", "explain", replies.of_model(ExplainReply, 404, 413))
-    async def explain(body: ExplainRequest, work: Annotated[Work, _opening("numbers")]) -> Response:
+    async def explain(body: ExplainRequest, work: Annotated[Work, opening("numbers")]) -> Response:
         """What would happen to a call, and why; no call is placed and nothing is counted."""
         return await calls.explain(work, body)
 
     @post("/devices/{object_id}/password", "devices", replies.of_action(BY_NAME["devices"]))
     async def device_password(
-        object_id: str, body: PasswordReset, work: Annotated[Work, _opening("devices")]
+        object_id: str, body: PasswordReset, work: Annotated[Work, opening("devices")]
     ) -> Response:
         """Gives a device a new password, shown once."""
         return await actions.device_password(work, object_id, body.password)
 
     @post("/console-users/{object_id}/password", "console-users", replies.of_action(BY_NAME["console-users"]))
     async def console_password(
-        object_id: str, body: ConsolePassword, work: Annotated[Work, _opening("account")]
+        object_id: str, body: ConsolePassword, work: Annotated[Work, opening("account")]
     ) -> Response:
         """Gives a console user a new password; all logins end."""
         return await actions.console_password(work, object_id, body.password)
 
     @post("/keys/{object_id}/revoke", "keys", replies.of_action(BY_NAME["keys"]))
-    async def revoke_key(object_id: str, work: Annotated[Work, _opening("account")]) -> Response:
+    async def revoke_key(object_id: str, work: Annotated[Work, opening("account")]) -> Response:
         """Ends a key at once."""
         return await actions.revoke_key(work, object_id)
 
     @post("/nodes/{object_id}/credential", "nodes", replies.of_action(BY_NAME["nodes"]))
-    async def node_credential(object_id: str, work: Annotated[Work, _opening("nodes", operator_only=True)]) -> Response:
+    async def node_credential(object_id: str, work: Annotated[Work, opening("nodes", operator_only=True)]) -> Response:
         """Gives a node a new credential, shown once; the old one ends within a minute."""
         return await actions.node_credential(work, object_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tandem.api import rules_sip, rules_tenancy
+from tandem.api import rules_flows, rules_sip, rules_tenancy
 from tandem.api.drafts import Finish
 from tandem.api.work import Work
 from tandem.runtime.log import log
@@ -23,6 +23,7 @@ FINISH: Final[dict[str, Finish]] = {
     "trunks": rules_sip.trunks,
     "carriers": rules_sip.trunks,
     "verified-numbers": rules_sip.verified_numbers,
+    "flows": rules_flows.flows,
 }
 # What may not go, or not by this credential: guards of the deletion.
 DELETE: Final[dict[str, Callable[[Work, Mapping[str, Any]], list[Guard]]]] = {

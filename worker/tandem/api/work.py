@@ -76,8 +76,8 @@ class Work:
             "action": action,
             "object": table.object.name,
             "object_id": str(known["id"]),
-            "before": None if change.before is None else json.dumps(change.before),
-            "after": None if change.after is None else json.dumps(change.after),
+            "before": None if change.before is None else json.dumps(table.told(change.before)),
+            "after": None if change.after is None else json.dumps(table.told(change.after)),
             "at": self.now,
         }
 

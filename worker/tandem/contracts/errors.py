@@ -29,14 +29,18 @@ STATUS: Final = {
     "method_not_allowed": 405,
     "hello_required": 409,
     "conflict": 409,
+    "stale_step": 409,
     "in_use": 409,
     "idempotency_conflict": 409,
+    "length_required": 411,
     "precondition_failed": 412,
     "too_large": 413,
     "unsupported_media_type": 415,
     "not_mine": 421,
     "unknown_reference": 422,
     "import_failed": 422,
+    "invalid_flow": 422,
+    "unreadable_media": 422,
     "rate_limited": 429,
     "internal_error": 500,
     "unavailable": 503,
@@ -47,7 +51,8 @@ class TandemError(Exception):
     """An answer other than success. `code` is one of `STATUS`; `message` is a sentence a human can act on.
 
     `referrers` [{object, id, field}] keep something from being deleted; `lines` [{line, field, message}] are wrong ones
-    of an import; `retry_after_sec` goes into the Retry-After header.
+    of an import; `problems` [{code, message, node_id?, edge_id?, field?}] keep a flow from being published;
+    `retry_after_sec` goes into the Retry-After header.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class TandemError(Exception):
         *,
         referrers: Sequence[Mapping[str, Any]] | None = None,
         lines: Sequence[Mapping[str, Any]] | None = None,
+        problems: Sequence[Mapping[str, Any]] | None = None,
         retry_after_sec: int | None = None,
     ) -> None:
         super().__init__(message)
@@ -66,6 +72,7 @@ class TandemError(Exception):
         self.field = field
         self.referrers = referrers
         self.lines = lines
+        self.problems = problems
         self.retry_after_sec = retry_after_sec
 
     @property
@@ -80,6 +87,7 @@ class ErrorBody(BrainMessage):
     request_id: str | None = None
     referrers: list[dict[str, Any]] | None = None
     lines: list[dict[str, Any]] | None = None
+    problems: list[dict[str, Any]] | None = None
 
 
 class ErrorReply(BrainMessage):
@@ -95,6 +103,7 @@ def error_reply(error: TandemError, request_id: str | None) -> str:
         request_id=request_id,
         referrers=None if error.referrers is None else [dict(one) for one in error.referrers],
         lines=None if error.lines is None else [dict(one) for one in error.lines],
+        problems=None if error.problems is None else [dict(one) for one in error.problems],
     )
     return ErrorReply(error=body).wire()
 

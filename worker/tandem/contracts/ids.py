@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 Prefix = Literal[
     "acc", "dom", "us", "dev", "did", "ext", "rg", "rgm", "fwd", "sch", "schr", "tr", "or", "lim", "vn", "rate", "node",
-    "key", "cu", "aud", "call", "leg", "cmd", "ev", "req", "flow", "media", "pl",
+    "key", "cu", "aud", "call", "leg", "cmd", "ev", "req", "flow", "media", "pl", "q", "vm",
 ]  # fmt: skip
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"

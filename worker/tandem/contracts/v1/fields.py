@@ -162,8 +162,8 @@ DestId = Annotated[
     Field(max_length=64),
     matching(r"^[a-z0-9_]*$", "must be the id of what dest_kind names, or a SIP code for hangup"),
     Field(
-        description="Id of the object that dest_kind names, of the same account. Flows, queues, voicemail boxes and "
-        "conferences (flow_, q_, vm_, conf_) may be named before they exist: such calls get 480 until they are built. "
+        description="Id of the object that dest_kind names, of the same account. Queues, voicemail boxes and "
+        "conferences (q_, vm_, conf_) may be named before they exist: such calls get 480 until they are built. "
         "For hangup: the SIP code 400 to 699 to answer with, or empty for 603."
     ),
 ]

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from pydantic import BaseModel
 
 from tandem.contracts.ids import Prefix
-from tandem.contracts.v1 import calls, groups, hours, numbers, people, tenancy, trunks
+from tandem.contracts.v1 import calls, flows, groups, hours, media, numbers, people, tenancy, trunks
 from tandem.contracts.v1.base import Fields
 
 Verb = Literal["list", "get", "create", "update", "delete", "import"]
@@ -21,7 +21,8 @@ READ: Final[tuple[Verb, ...]] = ("list", "get")
 class Object:
     """`name` is the path's, `key` the field that people call it by (filterable), `columns` what a table shows.
 
-    `fields` are the writable ones, on which the rules between fields are checked.
+    `fields` are the writable ones, on which the rules between fields are checked. `listed` is what a list and the audit
+    log have of an item that is too large for them.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Object:
     filters: tuple[str, ...] = ()
     operator_only: bool = False
     verbs: tuple[Verb, ...] = ALL
+    listed: type[BaseModel] | None = None
 
     @property
     def path(self) -> str:
@@ -109,6 +111,23 @@ OBJECTS: Final[tuple[Object, ...]] = (
         ("id", "schedule_id", "kind", "dow", "start_time", "end_time", "start_date", "end_date", "is_closed", "label"),
         hours.ScheduleRuleFields, hours.ScheduleRuleCreate, hours.ScheduleRulePatch,
         filters=("schedule_id", "kind"),
+    ),
+    Object(
+        "flows", "flow", "flow", "flows", "What the platform does with a call that it answers.",
+        flows.Flow, ("id", "name", "status", "version", "published_at", "unpublished"),
+        flows.FlowFields, flows.FlowCreate, flows.FlowPatch,
+        key="name", filters=("name", "status"), verbs=ONE_BY_ONE, listed=flows.FlowSummary,
+    ),
+    Object(
+        "media", "media file", "media", "flows", "Sound files that calls play.",
+        media.Media, ("id", "name", "kind", "format", "duration_ms", "size"),
+        media.MediaFields, media.MediaCreate, media.MediaPatch, key="name", filters=("name", "kind", "format"),
+        verbs=ONE_BY_ONE,
+    ),
+    Object(
+        "playlists", "playlist", "pl", "flows", "Media files in order.",
+        media.Playlist, ("id", "name", "media_ids"),
+        media.PlaylistFields, media.PlaylistCreate, media.PlaylistPatch, key="name", filters=("name",),
     ),
     Object(
         "trunks", "trunk", "tr", "trunks", "Peers of the account: carriers and PBXs.",
