@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cli import actions
-from cli.commands import completion, explain
+from cli import actions, flows, media
+from cli.commands import completion, explain, trace
 from cli.context import Context
 from cli.login import login
 from cli.objects import group
@@ -26,11 +26,14 @@ def tandem(context: click.Context, url: str | None, key: str | None, account: st
     context.obj = Context(url, key, account, as_json, context.obj)
 
 
+FURTHER = {"flows": flows.COMMANDS, "media": media.COMMANDS, "calls": (trace,)}
 for one in OBJECTS:
     made = group(one)
     for action in actions.ACTIONS:
         if action.object == one.name:
             made.add_command(actions.command(action))
+    for further in FURTHER.get(one.name, ()):
+        made.add_command(further)
     tandem.add_command(made)
 for command in (explain, login, completion):
     tandem.add_command(command)

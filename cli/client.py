@@ -75,6 +75,16 @@ class Client:
         headers = {"idempotency-key": secrets.token_hex(16), "content-type": content_type}
         return self._ask("POST", path, content=content, headers=headers, params=self._narrowed({}))
 
+    def put(self, path: str, content: bytes, content_type: str) -> dict[str, Any]:
+        return self._ask("PUT", path, content=content, headers={"content-type": content_type})
+
+    def content(self, path: str) -> bytes:
+        """What is no JSON."""
+        reply = self._answer("GET", path)
+        if not reply.is_success:
+            _read(reply)
+        return reply.content
+
     def patch(self, path: str, body: Mapping[str, Any], etag: str | None = None) -> dict[str, Any]:
         return self._ask("PATCH", path, json=dict(body), headers={"if-match": etag} if etag else {})
 
@@ -85,6 +95,9 @@ class Client:
         return {**({"account_id": self._account} if self._account else {}), **query}
 
     def _ask(self, method: str, path: str, **how: Any) -> dict[str, Any]:
+        return _read(self._answer(method, path, **how))
+
+    def _answer(self, method: str, path: str, **how: Any) -> httpx.Response:
         for attempt in range(1, TRIES + 1):
             try:
                 reply = self._http.request(method, path, **how)
@@ -95,7 +108,7 @@ class Client:
                 time.sleep(backoff_ms(attempt, 0.5) / 1000)
                 continue
             if reply.status_code not in (429, 503) or attempt == TRIES:
-                return _read(reply)
+                return reply
             time.sleep(_wait(reply, attempt))
         raise AssertionError("the last try returned or raised")
 

@@ -10,7 +10,10 @@ from click.shell_completion import get_completion_class
 
 from cli.context import Context, pass_context
 from cli.errors import MissingError
+from cli.objects import named, resolve
+from tandem.contracts.v1.objects import BY_NAME
 
+_CALLS: Final = BY_NAME["calls"]
 SHELLS: Final = ("bash", "zsh", "fish")
 
 
@@ -27,7 +30,7 @@ def explain(
     """What would happen to a call, and why, step by step; no call is placed and nothing is counted."""
     asked: dict[str, Any] = {"from": caller, "to": called}
     if moment is not None:
-        asked["at"] = _epoch_ms(moment)
+        asked["at"] = epoch_ms(moment)
     if source_ip is not None:
         asked |= {"source_ip": source_ip, "source_port": source_port}
     with context.client() as client:
@@ -40,6 +43,17 @@ def explain(
     click.echo(f"  => {_verdict(reply['directive'])}")
 
 
+@click.command("trace")
+@named(_CALLS)
+@click.option("--limit", type=click.IntRange(1), default=1_000, show_default=True)
+@pass_context
+def trace(context: Context, named: str, limit: int) -> None:
+    """What happened in a call, step by step: the nodes of its flow, what was pressed, what came of it."""
+    with context.client() as client:
+        steps = list(client.pages(f"{_CALLS.path}/{resolve(client, _CALLS, named)}/trace", {}, limit))
+    context.show_list(("at", "source", "seq", "kind", "node_id", "data"), steps)
+
+
 @click.command("completion")
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
@@ -50,7 +64,7 @@ def completion(shell: str) -> None:
     click.echo(found(root, {}, "tandem", "_TANDEM_COMPLETE").source())
 
 
-def _epoch_ms(text: str) -> int:
+def epoch_ms(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

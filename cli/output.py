@@ -46,13 +46,15 @@ def show_card(item: dict[str, Any]) -> None:
 
 
 def cell(name: str, value: Any) -> str:
-    """A value as people read it; times of rows (`*_at`, `*_ts`: epoch ms) in UTC."""
+    """A value as people read it; times (`*_at`, `*_ts`, and `at` to the millisecond: epoch ms) in UTC."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and name.endswith(("_at", "_ts")):
         return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, int) and name == "at":
+        return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)
     return str(value)

@@ -12,7 +12,9 @@ from click.testing import CliRunner, Result
 
 from cli.app import tandem
 from tandem.api.front import Front
+from tandem.api.media import is_upload
 from tandem.runtime import Request
+from tandem.runtime.cpython import MemoryContent
 
 
 class BrainTransport(httpx.BaseTransport):
@@ -30,16 +32,24 @@ class BrainTransport(httpx.BaseTransport):
             raise httpx.ConnectError("connection refused", request=request)
         target = request.url.raw_path.decode()
         path, _, query = target.partition("?")
+        body = request.read()
+        sound = MemoryContent(body) if is_upload(request.method, path) else None
         asked = Request(
             request.method,
             path,
             dict(parse_qsl(query)),
             target,
             lambda name: request.headers.get(name, ""),
-            request.read().decode(),
+            "" if sound else body.decode(),
+            sound,
         )
-        reply = asyncio.run(self._front.handle(asked))
-        return httpx.Response(reply.status, headers=dict(reply.headers), text=reply.text, request=request)
+        status, headers, content = asyncio.run(self._ask(asked))
+        return httpx.Response(status, headers=headers, content=content, request=request)
+
+    async def _ask(self, asked: Request) -> tuple[int, dict[str, str], bytes]:
+        reply = await self._front.handle(asked)
+        content = reply.text.encode() if reply.content is None else await reply.content.read()
+        return reply.status, dict(reply.headers), content
 
 
 class Terminal:
@@ -47,7 +57,7 @@ class Terminal:
 
     def __init__(self, transport: BrainTransport, key: str, *before: str) -> None:
         self.transport = transport
-        self._before = ("--url", "http://brain.test", "--key", key, *before)
+        self.before = ("--url", "http://brain.test", "--key", key, *before)
 
     def __call__(self, *words: str) -> Any:
         done = self.run("--json", *words)
@@ -55,4 +65,4 @@ class Terminal:
         return json.loads(done.stdout)
 
     def run(self, *words: str, typed: str | None = None) -> Result:
-        return CliRunner().invoke(tandem, [*self._before, *words], input=typed, obj=self.transport)
+        return CliRunner().invoke(tandem, [*self.before, *words], input=typed, obj=self.transport)

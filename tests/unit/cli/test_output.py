@@ -19,6 +19,7 @@ from cli.errors import refusal
         ("count", 0, "0"),
         ("start_ts", 1_700_000_000_000, "2023-11-14 22:13:20"),
         ("verified_at", 0, "1970-01-01 00:00:00"),
+        ("at", 1_007, "1970-01-01 00:00:01.007"),
         ("ring_timeout_sec", 25, "25"),
         ("scopes", ["users", "*"], '["users", "*"]'),
         ("name", "Zoë", "Zoë"),
