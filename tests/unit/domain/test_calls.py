@@ -22,7 +22,9 @@ from tandem.domain.calls import (
     Refused,
     State,
     answered_by,
+    connected_to,
     disposition_of,
+    held_media,
     recheck,
     renew,
     step,
@@ -218,3 +220,19 @@ def test_who_took_the_call_is_the_only_one_left() -> None:
     taken = answered_by(rung, "us_2")
     assert (taken.callee_user_id, taken.ringing) == ("us_2", ("us_2",))
     assert taken.row_version == rung.row_version + 1
+
+
+def test_who_answered_a_leg_of_the_call_is_in_its_record() -> None:
+    connected = connected_to(RINGING, "us_2")
+    assert (connected.callee_user_id, connected.ringing) == ("us_2", RINGING.ringing)
+    assert connected.row_version == RINGING.row_version + 1
+    assert connected_to(connected, "us_2") is connected
+
+
+def test_the_engine_s_time_only_grows() -> None:
+    none = held_media(RINGING, 0)
+    assert (none.media_app_ms, none.row_version) == (0, RINGING.row_version + 1)
+    more = held_media(none, 4_000)
+    assert (more.media_app_ms, more.row_version) == (4_000, none.row_version + 1)
+    for overtaken in (0, 3_999, 4_000):
+        assert held_media(more, overtaken) is more

@@ -31,7 +31,7 @@ from tandem.domain.routing import (
     arrive,
     dial,
 )
-from tandem.domain.routing.decisions import NO_TRUNK, hangup, needs_media
+from tandem.domain.routing.decisions import NO_ENGINE, NO_TRUNK, hangup, needs_media
 from tandem.domain.routing.plan import decode, dumps, encode
 from tandem.domain.routing.users import seat
 from tests.support.exchange import DOMAIN
@@ -61,7 +61,19 @@ def test_what_needs_the_media_engine(kind: str) -> None:
     assert decision == needs_media(kind)
     assert kind.capitalize() in needs_media(kind).reason
     at.own = Account("acc_1", "Acme", media_engine="embedded")
-    assert dialled(at, "*97") == Media(Plan(CALLER), Target(kind, "x_1"))
+    assert dialled(at, "*97") == Media(Plan(CALLER, frame=Frame(kind, "x_1")), Target(kind, "x_1"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answer"), [("unreachable", 503), ("no_answer", 480), ("busy", 486), ("declined", 603)]
+)
+def test_an_engine_that_does_not_answer(outcome: str, answer: int) -> None:
+    at = exchange()
+    plan = Plan(CALLER, frame=Frame("flow", "flow_1"))
+    decision = after(at.context(), plan, outcome)
+    assert code(decision) == answer
+    assert (decision == NO_ENGINE) == (answer == 503)
+    assert NO_ENGINE.retry_after_sec
 
 
 @pytest.mark.parametrize(

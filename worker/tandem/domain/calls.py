@@ -44,6 +44,8 @@ class Call:
     `lost` marks an end that the brain concluded without a report (node lost, not listed by it): it may be undone.
     `listed_at` is when the newest snapshot that lists the call was taken. `ringing`: the users who ring, or the one who
     talks. `limit_warnings`: ids of the soft limits that it went over. `plan`: what routing tries next, in its own JSON.
+    `parent_id`: it is a leg that the media engine places for that call, without a record of its own. `media_app_ms`:
+    how long the engine had the call's media; None: it was never sent there.
     `shared`: it counts under ceilings of ancestors too; `pending`: they have not all granted it yet.
     """
 
@@ -80,6 +82,8 @@ class Call:
     plan: str | None = None
     shared: bool = False
     pending: bool = False
+    parent_id: str | None = None
+    media_app_ms: int | None = None
 
     @property
     def duration_sec(self) -> int | None:
@@ -232,6 +236,18 @@ def _listed(call: Call, event: Listed) -> Call:
 def answered_by(call: Call, user_id: str) -> Call:
     """The call with the one of those who rang that took it."""
     return _changed(call, callee_user_id=user_id, ringing=(user_id,))
+
+
+def connected_to(call: Call, user_id: str) -> Call:
+    """The call with the user who answered a leg of it; the same object when that is known."""
+    return call if call.callee_user_id == user_id else _changed(call, callee_user_id=user_id)
+
+
+def held_media(call: Call, milliseconds: int) -> Call:
+    """The call with how long the media engine has had its media so far; the same object when it knew of as much."""
+    if call.media_app_ms is not None and milliseconds <= call.media_app_ms:
+        return call
+    return _changed(call, media_app_ms=milliseconds)
 
 
 def renew(call: Call, now: int) -> Call:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+# What the media engine answers as.
+MEDIA_KINDS: Final = frozenset({"flow", "queue", "voicemail", "conference"})
 Vars = tuple[tuple[str, str], ...]
 
 

@@ -4,6 +4,7 @@ from tandem.domain.routing.context import Context
 from tandem.domain.routing.decisions import Branch, Decision, Media, Reject, Ring, needs_media
 from tandem.domain.routing.dialled import dial
 from tandem.domain.routing.inbound import Arrival, Peer, arrive, recognise
+from tandem.domain.routing.legs import Fork, after_fork, ring_targets
 from tandem.domain.routing.model import (
     Attached,
     Device,
@@ -29,6 +30,7 @@ __all__ = [
     "Device",
     "Did",
     "Extension",
+    "Fork",
     "Forward",
     "Frame",
     "Limit",
@@ -43,9 +45,11 @@ __all__ = [
     "Trunk",
     "User",
     "after",
+    "after_fork",
     "arrive",
     "dial",
     "final",
     "needs_media",
     "recognise",
+    "ring_targets",
 ]

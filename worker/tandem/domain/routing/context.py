@@ -16,7 +16,9 @@ from tandem.domain.routing.model import Device
 class Context:
     """`now` and `at` are epoch ms: when it is, and for when the hours are asked (the same but in an explanation).
 
-    `nodes`: the nodes at which a contact can be reached. `trace` collects the rules that decide, if anyone reads them.
+    `nodes`: the nodes at which a contact can be reached. `engine_answers`: what leads to the media engine gets there; a
+    leg that the engine itself places goes to people alone. `trace` collects the rules that decide, if anyone reads
+    them.
     """
 
     account: Account
@@ -28,6 +30,7 @@ class Context:
     at: int
     nodes: Container[str]
     trace: list[dict[str, object]] | None = None
+    engine_answers: bool = True
     direction: Direction = Direction.INTERNAL
     did_id: str | None = None
     trunk_id: str | None = None

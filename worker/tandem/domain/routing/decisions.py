@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tandem.domain.cac import Dimension
+from tandem.domain.cac import RETRY_AFTER_SEC, Dimension
 from tandem.domain.callerid import Diversion
 from tandem.domain.calls import Disposition
 from tandem.domain.routing.model import Device
@@ -47,7 +47,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The media engine answers, as the application that `target` names."""
+    """The media engine answers, as the application that `target` names, which is the plan's frame too."""
 
     plan: Plan
     target: Target
@@ -75,6 +75,7 @@ NOT_FOUND: Final = Reject(404, "Not Found", Disposition.REJECTED)
 ANONYMITY_DISALLOWED: Final = Reject(433, "Anonymity Disallowed", Disposition.REJECTED)
 UNAVAILABLE: Final = Reject(480, "Temporarily Unavailable", Disposition.NO_ANSWER)
 CLOSED: Final = Reject(480, "Closed", Disposition.REJECTED)
+NO_ENGINE: Final = Reject(503, "No Media Engine Free", Disposition.FAILED, retry_after_sec=RETRY_AFTER_SEC)
 LOOP: Final = Reject(482, "Loop Detected", Disposition.FAILED)
 BUSY: Final = Reject(486, "Busy Here", Disposition.BUSY)
 CANCELLED: Final = Reject(487, "Request Terminated", Disposition.ABANDONED)

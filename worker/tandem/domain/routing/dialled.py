@@ -43,6 +43,16 @@ def dial(context: Context, caller: Caller, user: User | None, ruri: str, trunk: 
     return resolve(context, found.plan, found.target)
 
 
+def reach(context: Context, plan: Plan, number: str) -> Decision:
+    """Where a leg of the call goes that a flow dials: as a phone of the account would, but the call is admitted."""
+    address = parse_uri(number)
+    if address.domain and context.directory.canonical_domain(address.domain) is None:
+        context.note("domain", domain=address.domain, result="not of this account")
+        return NOT_FOUND
+    found, _ = _destination(context, plan, address)
+    return found if isinstance(found, Reject) else resolve(context, found.plan, found.target)
+
+
 def _destination(context: Context, plan: Plan, address: Dialled) -> tuple[Onward | Reject, str]:
     """An extension, one device by its id, or a number, in this order; and the number, where it is one."""
     extension = context.directory.extension(address.user) if address.user else None

@@ -11,6 +11,7 @@ from tandem.domain.routing.decisions import (
     CANCELLED,
     CARRIER_FAILED,
     DECLINED,
+    NO_ENGINE,
     UNAVAILABLE,
     Decision,
     Onward,
@@ -28,7 +29,7 @@ from tandem.domain.routing.users import (
     when_busy,
     when_unanswered,
 )
-from tandem.domain.target import Target
+from tandem.domain.target import MEDIA_KINDS, Target
 
 # What the caller gets when nothing else is left. Words that are not known count as a failure.
 FINAL: Final = {
@@ -49,12 +50,22 @@ def final(outcome: str) -> Reject:
 def after(context: Context, plan: Plan, outcome: str) -> Decision:
     """The next decision of a call whose last directive came to nothing. What rang is released."""
     context.note("outcome", outcome=outcome)
-    word, _, detail = outcome.partition(":")
-    last = final(outcome)
-    if word not in FINAL or word in ("cancelled", "carrier_failed"):
-        return last
+    if is_over(outcome):
+        return final(outcome)
     context.stop_ringing()
-    step = _next(context, plan, word, detail, last)
+    return instead(context, plan, outcome)
+
+
+def is_over(outcome: str) -> bool:
+    """Whether nothing follows this outcome, whatever was rung."""
+    word = outcome.partition(":")[0]
+    return word not in FINAL or word in ("cancelled", "carrier_failed")
+
+
+def instead(context: Context, plan: Plan, outcome: str) -> Decision:
+    """What the plan tries next."""
+    word, _, detail = outcome.partition(":")
+    step = _next(context, plan, word, detail, final(outcome))
     if not isinstance(step, Onward):
         return step
     return resolve(context, step.plan, step.target)
@@ -69,6 +80,8 @@ def _next(context: Context, plan: Plan, word: str, detail: str, last: Reject) ->
         if group is None:
             return last
         return next_member(context, plan, group, frame.rest) if frame.rest else leave(context, plan, group, last)
+    if frame.kind in MEDIA_KINDS:
+        return NO_ENGINE if word == "unreachable" else last
     user = context.directory.user(frame.dest_id) if frame.kind == "user" else None
     if user is None:
         return last

@@ -21,7 +21,7 @@ from tandem.domain.routing.groups import ring_group
 from tandem.domain.routing.model import Attached, Did, Extension, Forward
 from tandem.domain.routing.opening import opened
 from tandem.domain.routing.outbound import dial_outside
-from tandem.domain.routing.plan import Plan
+from tandem.domain.routing.plan import Frame, Plan
 from tandem.domain.routing.users import ALWAYS, TIME_OF_DAY, ring_device, ring_user
 from tandem.domain.target import Target
 
@@ -61,11 +61,14 @@ def _step(context: Context, plan: Plan, target: Target) -> Decision | Onward:
             context.note("hangup", code=target.dest_id or None)
             return hangup(target.dest_id)
         case kind:
+            if not context.engine_answers:
+                context.note("media", kind=kind, result="not for a leg of the media engine")
+                return UNAVAILABLE
             if context.account.media_engine == "none":
                 context.note("media", kind=kind, result="no media engine")
                 return needs_media(kind)
             context.note("media", kind=kind, id=target.dest_id)
-            return Media(plan, target)
+            return Media(plan.ringing(Frame(kind, target.dest_id)), target)
 
 
 def follow_extension(context: Context, plan: Plan, extension: Extension) -> Onward | Reject:

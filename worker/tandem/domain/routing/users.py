@@ -85,7 +85,7 @@ def _instead(
     if forward is not None:
         context.note(rule, user=user.username, because=reason, to=forward)
         return Onward(plan.diverted(user, reason), forward)
-    if user.voicemail_id is not None:
+    if user.voicemail_id is not None and context.engine_answers:
         context.note("voicemail", user=user.username, because=reason)
         return Onward(plan.diverted(user, reason), Target("voicemail", user.voicemail_id))
     context.note("no_fallback", user=user.username, because=reason)

@@ -1,0 +1,200 @@
+"""Whom a leg of the media engine rings, and what follows when they do not take it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tandem.domain.account import Account
+from tandem.domain.callerid import Caller
+from tandem.domain.routing import (
+    Attached,
+    Branch,
+    Context,
+    Device,
+    Fork,
+    Member,
+    Plan,
+    Reject,
+    RingGroup,
+    Target,
+    User,
+    after_fork,
+    ring_targets,
+)
+from tests.support.exchange import DOMAIN, NODE, Exchange
+from tests.support.office import BOB, CARL, CARLS, DESK, NUMBER, exchange, extension
+
+CALLER = Caller("+15550100", "", DOMAIN)
+PLAN = Plan(CALLER)
+TO_BOB, TO_CARL = Target("user", "us_b"), Target("user", "us_c")
+
+
+def office(bob: User = BOB, carl: User = CARL) -> Exchange:
+    at = exchange(bob, carl)
+    at.own = Account("acc_1", "Acme", media_engine="embedded")
+    at.devices["us_b"] = [DESK]
+    return at
+
+
+def place(at: Exchange, *targets: Target, timeout: int = 60) -> Fork | Reject:
+    return ring_targets(at.context("leg_1"), PLAN, targets, timeout)
+
+
+def rings(found: Fork | Reject) -> list[str]:
+    assert isinstance(found, Fork), found
+    return [branch.device.device_id for branch in found.ring.branches]
+
+
+def code(found: Fork | Reject) -> int:
+    assert isinstance(found, Reject), found
+    return found.code
+
+
+def then(at: Exchange, found: Fork | Reject, outcome: str, timeout: int = 60) -> Fork | Reject:
+    assert isinstance(found, Fork), found
+    return after_fork(at.context("leg_1"), found.plans, outcome, timeout)
+
+
+@pytest.mark.parametrize(
+    ("target", "device"),
+    [
+        (TO_BOB, "dev_b1"),
+        (Target("extension", "ext_1003"), "dev_c1"),
+        (Target("number", "1003"), "dev_c1"),
+        (Target("number", f"sip:1003@{DOMAIN}"), "dev_c1"),
+        (Target("number", f"+{NUMBER}"), "dev_b1"),
+    ],
+)
+def test_one_target(target: Target, device: str) -> None:
+    assert rings(place(office(), target)) == [device]
+
+
+@pytest.mark.parametrize(
+    ("target", "answer"),
+    [
+        (Target("number", "sip:1003@elsewhere.example"), 404),
+        (Target("number", "nobody"), 404),
+        (Target("number", "+4930123456"), 503),
+        (Target("user", "us_gone"), 480),
+        (Target("hangup", "486"), 486),
+        (Target("flow", "flow_1"), 480),
+        (Target("extension", "ext_600"), 480),
+    ],
+)
+def test_a_target_that_nothing_rings_for(target: Target, answer: int) -> None:
+    at = office()
+    at.extensions["600"] = extension("600", "queue", "q_1")
+    assert code(place(at, target)) == answer
+
+
+def test_several_targets_ring_as_one_fork() -> None:
+    at = office()
+    found = place(at, TO_BOB, TO_CARL, Target("user", "us_gone"), Target("number", "1002"))
+    assert rings(found) == ["dev_b1", "dev_c1"]
+    assert isinstance(found, Fork)
+    assert found.ring.users == ("us_b", "us_c")
+    assert not found.ring.serial
+    assert (at.ledger.used("us_b"), at.ledger.used("us_c")) == (1, 1)
+
+
+@pytest.mark.parametrize(("timeout", "expected"), [(60, [20, 15]), (17, [17, 15]), (5, [5, 5])])
+def test_the_leg_rings_no_longer_than_it_may(timeout: int, expected: list[int]) -> None:
+    found = place(office(), TO_BOB, TO_CARL, timeout=timeout)
+    assert isinstance(found, Fork)
+    assert [branch.timeout_sec for branch in found.ring.branches] == expected
+
+
+def test_members_who_would_ring_too_late_do_not() -> None:
+    at = office()
+    members = [Member("rgm_1", BOB, (DESK,)), Member("rgm_2", CARL, (CARLS,), 10)]
+    at.groups["rg_1"] = (RingGroup("rg_1", "Sales", "ring_all", 30, Attached(None)), members)
+    group = Target("ring_group", "rg_1")
+    found = place(at, group, timeout=12)
+    assert isinstance(found, Fork)
+    assert list(found.ring.branches) == [Branch(DESK, 12), Branch(CARLS, 2, 10)]
+    assert rings(place(at, group, timeout=10)) == ["dev_b1"]
+
+
+def test_phones_ring_in_sequence_only_alone() -> None:
+    at = office(replace(BOB, ring_strategy="sequential"))
+    at.devices["us_b"] = [DESK, Device("dev_b9", DOMAIN, is_webrtc=False, node_id=NODE)]
+    alone, together = place(at, TO_BOB), place(at, TO_BOB, TO_CARL)
+    assert isinstance(alone, Fork)
+    assert isinstance(together, Fork)
+    assert (alone.ring.serial, together.ring.serial) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("bob", "answer"),
+    [(replace(BOB, dnd=True, voicemail_id="vm_1"), 486), (replace(BOB, max_simultaneous=0, voicemail_id="vm_1"), 486)],
+)
+def test_no_leg_goes_to_voicemail(bob: User, answer: int) -> None:
+    assert code(place(office(bob), TO_BOB)) == answer
+
+
+def test_somebody_busy_is_said_before_somebody_away() -> None:
+    at = office(replace(BOB, dnd=True))
+    del at.devices["us_c"]
+    assert code(place(at, TO_CARL, TO_BOB)) == 486
+
+
+def test_a_forward_is_followed_at_once_and_after_an_outcome() -> None:
+    at = office(replace(BOB, fwd_always=TO_CARL))
+    assert rings(place(at, TO_BOB)) == ["dev_c1"]
+    at = office(replace(BOB, fwd_busy=TO_CARL))
+    found = then(at, place(at, TO_BOB), "busy")
+    assert rings(found) == ["dev_c1"]
+    assert (at.ledger.used("us_b"), at.ledger.used("us_c")) == (0, 1)
+    assert isinstance(found, Fork)
+    assert found.plans[0].diversions[0].user == "1002"
+    assert code(then(at, found, "no_answer")) == 480
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answer"),
+    [
+        ("busy", 486),
+        ("no_answer", 480),
+        ("unreachable", 480),
+        ("declined", 603),
+        ("redirected:sip:1002@elsewhere.example", 486),
+        ("carrier_failed:503", 503),
+        ("cancelled", 487),
+    ],
+)
+def test_the_last_refusal_tells_what_became_of_it(outcome: str, answer: int) -> None:
+    at = office(replace(BOB, voicemail_id="vm_1", fwd_noanswer=Target("flow", "flow_1")))
+    assert code(then(at, place(at, TO_BOB), outcome)) == answer
+
+
+def test_after_a_fork_each_target_has_its_own_next() -> None:
+    at = office(replace(BOB, fwd_noanswer=Target("extension", "ext_1003")))
+    found = place(at, TO_BOB, TO_CARL)
+    after = then(at, found, "no_answer")
+    assert rings(after) == ["dev_c1"]
+    assert (at.ledger.used("us_b"), at.ledger.used("us_c")) == (0, 1)
+    assert isinstance(after, Fork)
+    assert len(after.plans) == 1
+
+
+def test_a_redirection_of_one_phone_of_many_is_busy() -> None:
+    at = office()
+    assert code(then(at, place(at, TO_BOB, TO_CARL), f"redirected:sip:1002@{DOMAIN}")) == 486
+    assert rings(then(at, place(at, TO_BOB), f"redirected:sip:1003@{DOMAIN}")) == ["dev_c1"]
+
+
+def test_nothing_follows_when_the_time_is_over() -> None:
+    at = office(replace(BOB, fwd_noanswer=TO_CARL))
+    found = place(at, TO_BOB)
+    assert code(then(at, found, "no_answer", timeout=0)) == 480
+    assert rings(then(at, found, "no_answer", timeout=1)) == ["dev_c1"]
+
+
+def test_a_trace_tells_why() -> None:
+    at = office()
+    at.trace = []
+    context: Context = at.context("leg_1")
+    ring_targets(context, PLAN, [Target("voicemail", "vm_1")], 20)
+    assert at.trace[-1] == {"step": "media", "kind": "voicemail", "result": "not for a leg of the media engine"}
