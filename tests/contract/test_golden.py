@@ -21,9 +21,11 @@ from tandem.contracts.errors import STATUS, ErrorReply, TandemError, error_reply
 from tandem.contracts.events import EventAck, EventBatch
 from tandem.contracts.explain import ExplainRequest
 from tandem.contracts.fleet import HeartbeatReply, HeartbeatRequest, HelloReply, HelloRequest
+from tandem.contracts.flow import FlowReply, FlowRequest
 from tandem.contracts.objects import NodeChanged, NodeState, NodeStateQuery, Origin, envelope, open_envelope
 from tandem.contracts.route import RouteReply, RouteRequest
-from tests.support import node, scene, seeds
+from tandem.contracts.session import CallAlive, CallQuery, LegPlaced, PlaceLeg, SessionFacts, SessionQuery
+from tests.support import engine, flow_calls, node, rows, scene, seeds
 from tests.support.local_brain import LocalBrain
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -36,6 +38,18 @@ MESSAGES: dict[str, type[NodeMessage | BrainMessage]] = {
     "route_outcome": RouteRequest,
     "route_reply_proxy": RouteReply,
     "route_reply_reject": RouteReply,
+    "route_request_leg": RouteRequest,
+    "route_reply_flow": RouteReply,
+    "flow_request_start": FlowRequest,
+    "flow_request_step": FlowRequest,
+    "flow_reply_gather": FlowReply,
+    "flow_reply_dial": FlowReply,
+    "session_query": SessionQuery,
+    "session_facts": SessionFacts,
+    "place_leg": PlaceLeg,
+    "leg_placed": LegPlaced,
+    "call_query": CallQuery,
+    "call_alive": CallAlive,
     "event_batch": EventBatch,
     "event_ack": EventAck,
     "hello_request": HelloRequest,
@@ -88,7 +102,7 @@ def _paths(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 # Dictionaries whose keys, and sometimes values, are free.
-FREE = {"args", "result", "headers", "vars", "cdr", "nodes", "refused", "digests"}
+FREE = {"args", "result", "headers", "vars", "cdr", "nodes", "refused", "digests", "schedules", "media", "playlists"}
 
 
 @pytest.mark.parametrize("name", MESSAGES)
@@ -123,8 +137,11 @@ def _subclasses(cls: type[BaseModel]) -> set[type[BaseModel]]:
     return {cls}.union(*(_subclasses(one) for one in cls.__subclasses__()))
 
 
+_WHOLE = ("Request", "Reply", "Ack", "Batch", "View", "Result", "Query", "Facts", "Placed", "Alive", "PlaceLeg")
+
+
 def _whole(cls: type[BaseModel]) -> bool:
-    return cls.__name__.endswith(("Request", "Reply", "Ack", "Batch", "View", "Result", "Query"))
+    return cls.__name__.endswith(_WHOLE)
 
 
 def _keys(value: Any) -> Any:
@@ -165,6 +182,22 @@ async def test_the_brain_s_replies_have_the_shape_of_the_golden_ones() -> None:
     status, error = await brain.post("/auth", node.register_body(acme, "1001", sourcePort="5060"))
     assert (status, _keys(error)) == (400, _keys(golden("error_reply")))
     assert error["error"]["message"] == golden("error_reply")["error"]["message"]
+
+
+async def test_the_brain_s_replies_about_flows_have_the_shape_of_the_golden_ones() -> None:
+    acme = seeds.tenant(1, "acme.tandem.test")
+    brain = LocalBrain()
+    to_bob = flow_calls.dial(f"user:{acme.people['1002'].user_id}")
+    document = flow_calls.graph("entry>bob", "bob:no_answer>entry", bob=to_bob)
+    brain.write([*seeds.rows_of(acme), *engine.with_engine(acme), rows.flow(acme, 1, document)])
+    for digits in ("1001", "1002"):
+        await brain.register(acme, digits)
+    routed = await brain.invite(acme, "1001", "600")
+    routed.pop("asked")
+    assert _keys(routed) == _keys(golden("route_reply_flow")["rtjson"] | {"vars": {}})
+    runner = flow_calls.Runner(brain, acme, routed)
+    await runner.start()
+    assert _keys(await runner.step(1, "answered")) == _keys(golden("flow_reply_dial"))
 
 
 def test_an_envelope_carries_status_and_text() -> None:

@@ -12,13 +12,15 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from tandem.contracts.children import AdmitChild, ChildChanges, ChildrenQuery
+from tandem.contracts.errors import TandemError
 from tandem.contracts.events import Event
 from tandem.contracts.objects import envelope
 from tandem.contracts.route import RouteRequest
+from tandem.contracts.session import PlaceLeg
 from tandem.domain.fleet import LOST_AFTER_MS
 from tandem.runtime import Env
-from tandem.runtime.cpython import LocalObjects, MemoryQueue, SqliteDatabase, SqliteSql, clock
-from tandem.sip import admission, cac, children, presence, route
+from tandem.runtime.cpython import LocalObjects, MemoryBucket, MemoryQueue, SqliteDatabase, SqliteSql, clock
+from tandem.sip import admission, cac, children, legs, presence, route
 from tandem.sip.authentication import challenge
 from tandem.sip.book import Book
 from tandem.sip.outbox import Outbox
@@ -40,7 +42,17 @@ class Books:
         clock.fixed = START
         self.control = SqliteDatabase(seeds.migrated())
         self._peers = Peers(self._hear, random.Random(seed))
-        self._env = Env(self.control, self._peers, LocalObjects(_nobody), MemoryQueue(), seeds.MASTER_KEY, "test")
+        nobody = LocalObjects(_nobody)
+        self._env = Env(
+            self.control,
+            self._peers,
+            nobody,
+            MemoryQueue(),
+            seeds.MASTER_KEY,
+            "test",
+            sessions=nobody,
+            media=MemoryBucket(),
+        )
         accounts = [RESELLER, *(tenant.account_id for tenant in tenants)]
         self._connections = {account: sqlite3.connect(":memory:") for account in accounts}
         self._books: dict[str, Book] = {}
@@ -83,6 +95,16 @@ class Books:
             return await self.route(node_id, tenant, body)
         except DiedError:
             self.crash(tenant)
+            raise
+
+    async def place_leg(self, tenant: seeds.Tenant, order: Fields) -> Fields | None:
+        book = self._books[tenant.account_id]
+        asked = PlaceLeg.model_validate(order)
+        try:
+            return book.sql.transaction(lambda: legs.place(book, asked, self.now)).model_dump()
+        except TandemError as error:
+            if error.code == "not_found":
+                return None
             raise
 
     async def _hear(self, name: str, method: str, *texts: str) -> str:
@@ -138,6 +160,7 @@ class Books:
             self._pruned = self.now
             for book in self._books.values():
                 book.guards.prune(self.now)
+                book.orders.forget(self.now)
                 book.calls.forget_before(self.now - 600_000)
                 book.holdings.forget_entries(self.now)
 

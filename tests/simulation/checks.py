@@ -89,24 +89,31 @@ def _windows(state: State, connection: sqlite3.Connection) -> None:
 
 
 def _live(state: State, tenant: seeds.Tenant, connection: sqlite3.Connection) -> None:
-    columns = "call_id, state, direction, did_id, trunk_id, user_id, ringing"
+    columns = "call_id, state, parent_id, direction, did_id, trunk_id, user_id, ringing"
     rows: dict[str, set[tuple[str, str, str]]] = {}
     for call_id, *row in connection.execute("SELECT call_id, leg, dimension, subject FROM holding"):
         rows.setdefault(call_id, set()).add(tuple(row))
-    for call_id, word, *who in connection.execute(f"SELECT {columns} FROM call WHERE state <> 'ended'"):
-        assert rows.get(call_id) == _expected(tenant, *who), f"{call_id} holds {rows.get(call_id)}"
+    for call_id, word, parent, *who in connection.execute(f"SELECT {columns} FROM call WHERE state <> 'ended'"):
+        expected = _seats(who[-1]) if parent else _expected(tenant, *who)
+        assert rows.get(call_id, set()) == expected, f"{call_id} holds {rows.get(call_id)}"
         call = state.calls[call_id]
+        assert parent == call.parent
         assert word == "ringing" or call.answered
         assert not call.narrowed or who[-1] == call.taken_by, f"{call_id}: {who[-1]} rings, {call.taken_by} talks"
         age = 0 if call.gone_at is None else state.lane.now - call.gone_at
         assert age < LEAK_MS, f"{call_id} has been over for {age} ms and still holds its places"
 
 
+def _seats(ringing: str) -> set[tuple[str, str, str]]:
+    """What those who ring hold, and all that a leg of the media engine does."""
+    return {("callee", "user_simultaneous", one) for one in ringing.split()}
+
+
 def _expected(
     tenant: seeds.Tenant, direction: str, did: str | None, trunk: str | None, user: str | None, ringing: str
 ) -> set[tuple[str, str, str]]:
     """The table of spec 10, once more."""
-    found = {("callee", "user_simultaneous", one) for one in ringing.split()}
+    found = _seats(ringing)
     if direction == "inbound":
         found.add(("caller", "account_in", tenant.account_id))
         found.add(("caller", "did_channels", str(did)))
@@ -154,7 +161,8 @@ def at_the_end(state: State) -> None:
         for leftover in ("holding", "call WHERE state <> 'ended'", "asked", "child_call WHERE held = 1"):
             assert connection.execute(f"SELECT COUNT(*) FROM {leftover}").fetchone()[0] == 0, (account_id, leftover)
     found = {row["call_id"]: dict(row) for row in state.lane.control.connection.execute("SELECT * FROM call_cdr")}
-    assert found.keys() == state.calls.keys() | state.rejected.keys()
+    own = {call_id for call_id, call in state.calls.items() if call.parent is None}
+    assert found.keys() == own | state.rejected.keys()
     for call_id, row in found.items():
         _record(row)
         if call_id in state.rejected:
@@ -185,3 +193,5 @@ def _true_record(call: TrueCall, row: dict[str, Any]) -> None:
         assert call.taken_by is None or row["callee_user_id"] == call.taken_by
     elif not call.answered:
         assert row["disposition"] != "answered"
+    if call.engine:
+        assert row["callee_user_id"] in (None, *call.connected)

@@ -29,6 +29,10 @@ class Lane(Protocol):
         """A question about a call from outside. Raises `DiedError` when the object died over it."""
         ...
 
+    async def place_leg(self, tenant: seeds.Tenant, order: Fields) -> Fields | None:
+        """Where the leg is to go; None when there is no such call."""
+        ...
+
     async def events(self, node_id: str, tenant: seeds.Tenant, events: Sequence[Fields]) -> None: ...
     async def heartbeat(self, node_id: str, digests: Digests) -> list[str]:
         """The accounts whose snapshot is wanted."""

@@ -20,7 +20,16 @@ def report(state: State, call: TrueCall, word: str, **fields: Any) -> None:
     state.nodes[call.node_id].outbox.append((call.tenant, event))
 
 
+def legs_of(state: State, call: TrueCall) -> list[TrueCall]:
+    """Those that are up."""
+    live = state.nodes[call.node_id].live[call.tenant.account_id]
+    return [one for one in live.values() if one.parent == call.call_id]
+
+
 def finish(state: State, call: TrueCall) -> None:
+    """The engine ends the legs of a call that is over."""
+    for leg in legs_of(state, call) if call.engine else ():
+        finish(state, leg)
     cause = "200" if call.answered else "487"
     report(state, call, "end" if call.answered else "failed", cause=cause, hungUpBy="caller")
     forget(state, call)

@@ -43,6 +43,6 @@ async def run(world: World, events: int, check_every: int) -> str:
         error.args = (f"TANDEM_SEED={world.state.seed}, event {number} of {events}: {error}",)
         raise
     state = world.state
-    return (
-        f"seed {state.seed}: {events} events, {len(state.calls)} calls, {len(state.rejected)} refused; {state.counts}"
-    )
+    legs = sum(call.parent is not None for call in state.calls.values())
+    calls = f"{len(state.calls) - legs} calls, {legs} legs, {len(state.rejected)} refused"
+    return f"seed {state.seed}: {events} events, {calls}; {state.counts}"

@@ -21,7 +21,8 @@ class TrueCall:
     """What really happened; `told` is false once any report about it was lost for good.
 
     `rings`: {AOR of a ringing device: its user}, of an inbound call. `taken_by` is the user who answered; `narrowed` is
-    set once the brain heard of him.
+    set once the brain heard of him. `engine`: it is in the media engine; `parent`: it is a leg of that call.
+    `connected`: the users who answered legs of it.
     """
 
     tenant: seeds.Tenant
@@ -37,6 +38,9 @@ class TrueCall:
     rings: dict[str, str] = field(default_factory=dict)
     taken_by: str | None = None
     narrowed: bool = False
+    engine: bool = False
+    parent: str | None = None
+    connected: set[str] = field(default_factory=set)
 
 
 @dataclass

@@ -22,6 +22,7 @@ NUMBERS: Final[dict[str, int | None]] = {
     "1010": None,
 }
 TRUNK_LIMIT: Final = 4
+FLOW_EXTENSION: Final = "600"
 WINDOWS: Final = (("hard", 20, 12, 1), ("soft", 5, 2, 0))
 
 
@@ -48,7 +49,11 @@ def statements(tenants: list[seeds.Tenant]) -> Iterator[rows.Row]:
     for number, tenant in enumerate(tenants):
         account = tenant.account_id
         yield from inbound.below(RESELLER, tenant)
-        yield rows.update("account", account, max_in=MAX_IN)
+        yield rows.update("account", account, max_in=MAX_IN, media_engine="embedded")
+        yield (
+            "INSERT INTO extension (id, account_id, digits, dest_kind, dest_id) VALUES (?, ?, ?, 'flow', 'flow_1')",
+            (f"ext_flow_{number}", account, FLOW_EXTENSION),
+        )
         for ring, most in NUMBERS.items():
             yield from inbound.numbers(tenant, ring, max_channels=most)
         yield from rows.trunk(tenant, int(account[4:]), address_of(tenant), max_channels=TRUNK_LIMIT)

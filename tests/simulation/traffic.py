@@ -7,7 +7,7 @@ from typing import Final
 from tandem.domain.digest import md5
 from tests.simulation.lanes import Fields, UnavailableError
 from tests.simulation.peers import DiedError
-from tests.simulation.reports import finish, forget, report
+from tests.simulation.reports import finish, forget, legs_of, report
 from tests.simulation.state import EXTENSIONS, SimNode, State, TrueCall
 from tests.simulation.tenancy import NUMBERS, address_of, trunk_of
 from tests.support import inbound, seeds
@@ -31,9 +31,9 @@ async def call_extension(state: State) -> None:
     found = reply["rtjson"]
     people = tuple(("user_simultaneous", tenant.people[one].user_id) for one in (caller, callee))
     state.touched = (tenant, people)
-    call = _routed(state, one, tenant, body, found)
+    call = routed(state, one, tenant, body, found)
     if call is not None:
-        _fate(state, one, call, fate)
+        fate_of(state, one, call, fate)
 
 
 async def call_number(state: State) -> None:
@@ -52,11 +52,11 @@ async def call_number(state: State) -> None:
     users = [("user_simultaneous", tenant.people[digits].user_id) for digits in ring.split()]
     own = [("account_in", tenant.account_id), ("did_channels", inbound.did_of(tenant, ring))]
     state.touched = (tenant, (*users, *own, *([("trunk_channels", trunk_of(tenant))] if by_trunk else [])))
-    call = _routed(state, one, tenant, body, found)
+    call = routed(state, one, tenant, body, found)
     if call is not None:
         owners = {f"sip:{person.device_id}@{tenant.domain}": person.user_id for person in tenant.people.values()}
         call.rings = {branch["uri"]: owners[branch["uri"]] for branch in found["routes"]}
-        _fate(state, one, call, state.random.random())
+        fate_of(state, one, call, state.random.random())
 
 
 async def _ask(state: State, one: SimNode, tenant: seeds.Tenant, body: Fields) -> Fields | None:
@@ -84,20 +84,22 @@ async def _ask(state: State, one: SimNode, tenant: seeds.Tenant, body: Fields) -
         return None
 
 
-def _routed(state: State, one: SimNode, tenant: seeds.Tenant, body: Fields, found: Fields) -> TrueCall | None:
+def routed(state: State, one: SimNode, tenant: seeds.Tenant, body: Fields, found: Fields) -> TrueCall | None:
     """The call that the brain let through; None when it refused it."""
     assert found["account_id"] == tenant.account_id
     if found["action"] == "reject":
         state.rejected[found["call_id"]] = (tenant, found["code"])
         return None
     own = {f"sip:{person.device_id}@{tenant.domain}" for person in tenant.people.values()}
+    if found["action"] == "flow":
+        own = {f"sip:{found['call_id']}@{tenant.domain}"}
     assert {branch["uri"] for branch in found["routes"]} <= own, "a call crossed to another tenant"
     call = TrueCall(tenant, one.node_id, found["call_id"], body)
     state.calls[call.call_id] = call
     return call
 
 
-def _fate(state: State, one: SimNode, call: TrueCall, fate: float) -> None:
+def fate_of(state: State, one: SimNode, call: TrueCall, fate: float) -> None:
     """The reply arrives; or never does, and the node forgets that it asked or says that it gave up."""
     if fate > 0.985:
         if fate > 0.992:
@@ -122,6 +124,8 @@ async def answer(state: State) -> None:
         return
     device = state.random.choice(list(call.rings))
     call.taken_by = call.rings[device]
+    if call.parent is not None:
+        state.calls[call.parent].connected.add(call.taken_by)
     report(state, call, "answer", target=device)
 
 
@@ -143,6 +147,8 @@ async def outcome(state: State) -> None:
     assert first["rtjson"]["action"] == "reject"
     call.outcome = word
     forget(state, call)
+    for leg in legs_of(state, call):
+        finish(state, leg)
     if state.random.random() < 0.2:
         state.lane.crash(call.tenant)
         assert await ask(call.node_id, call.tenant, body) == first

@@ -12,7 +12,7 @@ from tandem.runtime.cpython import outside
 from tests.simulation.lanes import Digests, Fields, UnavailableError
 from tests.simulation.peers import DiedError, Peers
 from tests.simulation.tenancy import RESELLER, statements
-from tests.support import node, scene, seeds
+from tests.support import engine, node, scene, seeds
 from tests.support.local_brain import LocalBrain
 
 
@@ -63,6 +63,13 @@ class WholeBrain:
         except DiedError:
             self.crash(tenant)
             raise
+
+    async def place_leg(self, tenant: seeds.Tenant, order: Fields) -> Fields | None:
+        status, reply = await engine.ask_presence(self.brain, tenant, "place_leg", order)
+        if status == 503:
+            raise UnavailableError("place_leg")
+        assert status in (200, 404), reply
+        return reply if status == 200 else None
 
     async def events(self, node_id: str, tenant: seeds.Tenant, events: Sequence[Fields]) -> None:
         reply = await self._post(node_id, "/presence/event", {"node": node_id, "events": events})

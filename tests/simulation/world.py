@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from tests.simulation import checks, faults, reports, traffic
+from tests.simulation import checks, engine, faults, reports, traffic
 from tests.simulation.lanes import Lane, UnavailableError
 from tests.simulation.state import State
 from tests.simulation.tenancy import limits_of
@@ -21,6 +21,8 @@ Action = Callable[[State], Awaitable[None]]
 ACTIONS: Final[tuple[tuple[Action, float], ...]] = (
     (traffic.call_extension, 7),
     (traffic.call_number, 7),
+    (engine.call_engine, 4),
+    (engine.place_leg, 6),
     (traffic.answer, 10),
     (traffic.hang_up, 8),
     (traffic.outcome, 3),
@@ -75,7 +77,8 @@ class World:
         for one in state.nodes.values():
             one.silent_until = 0
         for call in [call for one in state.nodes.values() for calls in one.live.values() for call in calls.values()]:
-            reports.finish(state, call)
+            if call.gone_at is None:
+                reports.finish(state, call)
         for _ in range(checks.LEAK_MS // reports.BEAT_MS):
             await reports.flush(state)
             await self._pass_time(reports.BEAT_MS)

@@ -6,10 +6,11 @@ import json
 from typing import Any
 from urllib.parse import parse_qsl
 
+from durable_objects.call_session import CallSession
 from durable_objects.fleet import Fleet
 from durable_objects.presence import Presence
-from tandem.runtime import Env, Request
-from tandem.runtime.cpython import LocalObjects, MemoryQueue, SqliteDatabase, clock
+from tandem.runtime import Env, Reply, Request, Upload
+from tandem.runtime.cpython import LocalObjects, MemoryBucket, MemoryContent, MemoryQueue, SqliteDatabase, clock
 from tandem.sip.gateway import Gateway
 from tests.support import node, seeds
 
@@ -24,9 +25,20 @@ class LocalBrain:
         self.control = SqliteDatabase(seeds.migrated())
         self.presence = LocalObjects(Presence)
         self.fleet = LocalObjects(Fleet)
+        self.sessions = LocalObjects(CallSession)
         self.queue = MemoryQueue()
-        env = Env(self.control, self.presence, self.fleet, self.queue, seeds.MASTER_KEY, "test")
-        self.presence.env = self.fleet.env = env
+        self.media = MemoryBucket()
+        env = Env(
+            self.control,
+            self.presence,
+            self.fleet,
+            self.queue,
+            seeds.MASTER_KEY,
+            "test",
+            sessions=self.sessions,
+            media=self.media,
+        )
+        self.presence.env = self.fleet.env = self.sessions.env = env
         self.env = env
         self.gateway = Gateway(env)
         self.write(seeds.platform_rows())
@@ -48,6 +60,21 @@ class LocalBrain:
         signed = node.signed("GET", target, "", self.now) if headers is None else headers
         return await self._ask("GET", target, "", signed)
 
+    async def node_media(
+        self,
+        method: str,
+        path: str,
+        content: Upload | bytes | None = None,
+        headers: dict[str, str] | None = None,
+        **more: str,
+    ) -> Reply:
+        """What a node asks at `/media/`; `more` are headers besides the signature's."""
+        sound = content if isinstance(content, bytes) else b""
+        signed = node.signed_bytes(method, path, sound, self.now) if headers is None else headers
+        given = signed | {name.replace("_", "-"): value for name, value in more.items()}
+        body = MemoryContent(content) if isinstance(content, bytes) else content
+        return await self.gateway.media(Request(method, path, {}, path, lambda name: given.get(name, ""), "", body))
+
     async def _ask(self, method: str, target: str, body: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
         path, _, query = target.partition("?")
         request = Request(method, path, dict(parse_qsl(query)), target, lambda name: headers.get(name, ""), body)
@@ -59,7 +86,7 @@ class LocalBrain:
         while True:
             due = [
                 (context.alarm.due, objects, name)
-                for objects in (self.presence, self.fleet)
+                for objects in (self.presence, self.fleet, self.sessions)
                 for name, context in objects.contexts.items()
                 if context.alarm.due is not None and context.alarm.due <= end
             ]

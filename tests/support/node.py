@@ -21,7 +21,11 @@ def request_id(now: int) -> str:
 
 
 def signed(method: str, path: str, body: str, now: int) -> dict[str, str]:
-    return sign_headers(credential(), method, path, body.encode(), now, request_id(now), NODE_ID)
+    return signed_bytes(method, path, body.encode(), now)
+
+
+def signed_bytes(method: str, path: str, body: bytes, now: int) -> dict[str, str]:
+    return sign_headers(credential(), method, path, body, now, request_id(now), NODE_ID)
 
 
 def respond_to(

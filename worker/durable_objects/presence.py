@@ -7,17 +7,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tandem.contracts.auth import AuthRequest
+from tandem.contracts.base import BrainMessage
 from tandem.contracts.cac import CacResetReply
 from tandem.contracts.children import AdmitChild, ChildChanges, ChildrenQuery
 from tandem.contracts.errors import TandemError, error_reply, parse
 from tandem.contracts.events import EventAck, EventBatch
 from tandem.contracts.objects import NodeChanged, Origin, envelope, open_envelope
 from tandem.contracts.route import RouteRequest
+from tandem.contracts.session import CallQuery, PlaceLeg, SessionQuery
 from tandem.domain.cac import Ask
 from tandem.runtime import DurableObject, make_env, now_ms, object_alarm, object_sql, random_bytes
 from tandem.runtime.log import log
 from tandem.runtime.wheel import Wheel
-from tandem.sip import admission, auth, cac, children, explain, presence, route
+from tandem.sip import admission, auth, cac, children, explain, facts, legs, presence, route
 from tandem.sip.book import Book
 from tandem.sip.outbox import Outbox
 from tandem.sip.reconcile import reconcile_nodes
@@ -90,6 +92,22 @@ class Presence(DurableObject):
     async def explain(self, account_id: str, text: str) -> str:
         """What `/route` would answer, and why; nothing is left of it."""
         return await self._answer(account_id, lambda now: explain.answer(self._book, text, now))
+
+    async def session_facts(self, account_id: str, text: str) -> str:
+        """A call's session begins: what is it to run?"""
+        return await self._answer(
+            account_id, lambda now: self._heard(facts.facts(self._book, parse(SessionQuery, text), now), now)
+        )
+
+    async def place_leg(self, account_id: str, text: str) -> str:
+        """A call's session orders a leg."""
+        return await self._answer(
+            account_id, lambda now: self._heard(legs.place(self._book, parse(PlaceLeg, text), now), now)
+        )
+
+    async def call_alive(self, account_id: str, text: str) -> str:
+        """A call's session asks whether the call is still there."""
+        return await self._answer(account_id, lambda now: facts.alive(self._book, parse(CallQuery, text), now).wire())
 
     async def admit_child(self, account_id: str, text: str) -> str:
         """An account below asks for room under this account's ceilings."""
@@ -171,6 +189,11 @@ class Presence(DurableObject):
 
     async def alarm(self, info: Any = None) -> None:
         await self._wheel.ring(now_ms)
+
+    def _heard(self, reply: BrainMessage, now: int) -> str:
+        """A session spoke of its call, which may have brought it back."""
+        self._stir(now)
+        return reply.wire()
 
     def _stir(self, now: int) -> None:
         """Records may have changed, and ancestors be owed a word: sees to it that the alarm rings in time."""

@@ -11,7 +11,7 @@ import pytest
 
 from tandem.contracts.objects import Origin
 from tandem.runtime import Env, Request, counters
-from tandem.runtime.cpython import LocalObjects, MemoryQueue, SqliteDatabase, clock
+from tandem.runtime.cpython import LocalObjects, MemoryBucket, MemoryQueue, SqliteDatabase, clock
 from tandem.sip.gateway import Gateway
 from tests.support import node, rows, seeds
 from tests.unit.brain import ACME, GLOBEX
@@ -49,7 +49,17 @@ class Front:
         self.control = SqliteDatabase(seeds.migrated())
         self.accounts = Accounts()
         fleet = LocalObjects(lambda ctx, env: None)
-        self.gateway = Gateway(Env(self.control, self.accounts, fleet, MemoryQueue(), seeds.MASTER_KEY, "test"))
+        env = Env(
+            self.control,
+            self.accounts,
+            fleet,
+            MemoryQueue(),
+            seeds.MASTER_KEY,
+            "test",
+            sessions=fleet,
+            media=MemoryBucket(),
+        )
+        self.gateway = Gateway(env)
         self.write(*seeds.platform_rows(), *seeds.rows_of(ACME), *seeds.rows_of(GLOBEX))
 
     def write(self, *statements: rows.Row) -> None:

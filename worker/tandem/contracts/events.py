@@ -10,6 +10,7 @@ from tandem.contracts.auth import Port, Text, Transport
 from tandem.contracts.base import BrainMessage, NodeMessage
 
 MAX_BATCH = 100
+LONGEST_MEDIA_MS = 366 * 86_400_000
 EventId = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -77,6 +78,16 @@ class DialogEvent(EventBase):
     stats: LegStats | None = None
 
 
+class MediaEvent(EventBase):
+    """The media engine has taken a call's media, given it up (the parties' audio goes past it), or is done with it.
+    `media_app_ms` is how long it has had it since the call began."""
+
+    type: Literal["media"] = "media"
+    call_id: Text
+    state: Literal["held", "released", "ended"]
+    media_app_ms: Annotated[int, Field(ge=0, le=LONGEST_MEDIA_MS)]
+
+
 class SnapshotEvent(EventBase):
     """Everything that is live for one account on a node, as of `as_of` (epoch ms, the brain's clock)."""
 
@@ -97,7 +108,7 @@ class AccountDigests(NodeMessage):
 # SHA-256 of no lines: a node that says nothing of an account has nothing of it.
 NOTHING = AccountDigests(dialogs="e3b0c44298fc1c14", contacts="e3b0c44298fc1c14")
 
-Event = Annotated[RegisterEvent | DialogEvent | SnapshotEvent, Field(discriminator="type")]
+Event = Annotated[RegisterEvent | DialogEvent | MediaEvent | SnapshotEvent, Field(discriminator="type")]
 
 
 class EventBatch(NodeMessage):

@@ -17,6 +17,9 @@ class RouteRequest(NodeMessage):
 
     `account_id` goes with `call_id`: the account of the call as the first answer named it.
 
+    `leg` is the token of a leg that the media engine places (contracts/legs.py), with the `account_id` that came beside
+    it; the answer's `call_id` names the leg.
+
     `question_id` tells a question that is asked again (a retry) from the next one with the same outcome.
 
     `outcome` is `no_answer | busy | declined | unreachable | redirected:<uri> | carrier_failed:<code> | cancelled`.
@@ -39,6 +42,7 @@ class RouteRequest(NodeMessage):
     credentials: DigestCredentials | None = None
     outcome: Text | None = None
     question_id: Text | None = None
+    leg: Text | None = None
     user_agent: Text | None = None
     pai: Text | None = None
     privacy: Text | None = None

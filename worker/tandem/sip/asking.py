@@ -17,6 +17,12 @@ _SIGNED: Final = (NODE, TIMESTAMP, REQUEST_ID, SIGNATURE)
 
 async def node(control: Control, master_key: str, request: Request) -> tuple[Origin, Body]:
     """The verified sender and what it says. Raises `TandemError` 400 or 401."""
+    origin = await signed(control, master_key, request, request.body.encode())
+    return origin, read_body(request)
+
+
+async def signed(control: Control, master_key: str, request: Request, body: bytes) -> Origin:
+    """The verified sender of a request with this body. Raises `TandemError` 401."""
     now = now_ms()
     headers = {name: request.header(name) for name in _SIGNED}
     node_id = headers[NODE]
@@ -26,9 +32,8 @@ async def node(control: Control, master_key: str, request: Request) -> tuple[Ori
     if known is None:
         raise TandemError("unknown_node", "No such node is enrolled, or its credential was revoked.")
     key = node_credential(master_key, node_id, known.credential_version)
-    request_id = verify(key, request.method, request.target, request.body.encode(), headers, now)
-    origin = Origin(node_id, known.region, request_id, known.sip_address or "", known.credential_version)
-    return origin, read_body(request)
+    request_id = verify(key, request.method, request.target, body, headers, now)
+    return Origin(node_id, known.region, request_id, known.sip_address or "", known.credential_version)
 
 
 async def operator(control: Control, request: Request, account_id: str | None) -> Key:

@@ -12,11 +12,13 @@ from tandem.store.calls import Calls
 from tandem.store.children import Children
 from tandem.store.contacts import Contacts
 from tandem.store.directory import SqlDirectory
+from tandem.store.flow_rows import FlowRows
 from tandem.store.guards import Guards
 from tandem.store.holdings import SqlHoldings
 from tandem.store.limits import Limits
 from tandem.store.live import migrate
 from tandem.store.node_addresses import NodeAddresses
+from tandem.store.orders import Orders
 from tandem.store.replica import Replica
 from tandem.store.snapshots import Snapshots
 from tandem.store.turns import Turns
@@ -33,8 +35,10 @@ class Book:
         found = sql.json(_META["get_meta"], "account_id")
         self.account_id: str = found[0] if found else ""
         self.nonce_key = derive_key(master_key, "nonce")
+        self.leg_key = derive_key(master_key, "leg")
         self.replica = Replica(sql)
         self.directory = SqlDirectory(sql, self.replica)
+        self.flows = FlowRows(sql)
         self.guards = Guards(sql)
         self.contacts = Contacts(sql)
         self.holdings = SqlHoldings(sql)
@@ -42,6 +46,7 @@ class Book:
         self.asked = Asked(sql)
         self.children = Children(sql)
         self.calls = Calls(sql, self.holdings, self.asked)
+        self.orders = Orders(sql)
         self.addresses = NodeAddresses(sql)
         self.turns = Turns(sql)
         self.snapshots = Snapshots(sql)

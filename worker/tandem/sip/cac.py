@@ -15,7 +15,7 @@ def view(book: Book, now: int) -> CacView:
     """All that is held, the account's own ceilings even when nothing is, and every sliding window."""
     return CacView(
         account_id=book.account_id,
-        live_calls=len(book.calls.live()),
+        live_calls=sum(call.parent_id is None for call in book.calls.live()),
         child_calls=len({one.call_id for one in book.children.held()}),
         dimensions=[
             *_unused_ceilings(book),

@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 from tandem.contracts.deliver import HEADER, make
+from tandem.contracts.legs import ACCOUNT_HEADER, CALL_HEADER
 from tandem.contracts.route import Directive, HeaderUri, Later, MediaProfile, Route, RouteHeaders
 from tandem.contracts.signature import node_credential
 from tandem.domain.callerid import Caller, diversion_lines
-from tandem.domain.routing import Branch, Context, Media, Reject, Ring, needs_media
+from tandem.domain.routing import Branch, Context, Media, Reject, Ring
 from tandem.sip.book import Book
 
 NO_REPLY_MS: Final = 5_000  # a phone that says nothing at all for so long is not there
+ENGINE_SILENT_MS: Final = 5_000  # it is on the same machine, but its process for this call may be just starting
+ENGINE_ANSWERS_MS: Final = 20_000  # a flow may ask HTTP servers before it answers: one step's budget, and the rest
+NO_DOMAIN: Final = "tandem.invalid"
 _PHONE: Final = MediaProfile()
 _BROWSER: Final = MediaProfile(profile="UDP/TLS/RTP/SAVPF", ice="force")
 
 
-def refusal(decision: Reject | Media) -> Reject:
-    """What a decision that rings nothing comes to: no engine of ours answers calls yet."""
-    return needs_media(decision.target.dest_kind) if isinstance(decision, Media) else decision
+def onward(book: Book, context: Context, decision: Ring | Media, node_id: str | None) -> Directive:
+    return ring(book, context, decision, node_id) if isinstance(decision, Ring) else media(book, context, decision)
 
 
 def ring(book: Book, context: Context, decision: Ring, node_id: str | None) -> Directive:
@@ -61,6 +64,33 @@ def ring(book: Book, context: Context, decision: Ring, node_id: str | None) -> D
         call_id=context.call_id,
         routes=[route(one) for one in decision.branches if one.delay_sec == 0],
         later=later or None,
+        vars=dict(plan.vars),
+        rtpengine=profile(plan.caller.is_webrtc),
+        cdr={name: value for name, value in cdr.items() if value is not None},
+    )
+
+
+def media(book: Book, context: Context, decision: Media) -> Directive:
+    """To the media engine of the node that asks, which fills in its address; the engine names the call by `uri`, and
+    the headers say whose it is."""
+    plan = decision.plan
+    lines = f"{CALL_HEADER}: {context.call_id}\r\n{ACCOUNT_HEADER}: {book.account_id}\r\n"
+    shown = HeaderUri(display=plan.caller.shown_name, uri=plan.caller.shown_uri)
+    route = Route(
+        uri=f"sip:{context.call_id}@{context.directory.primary_domain() or NO_DOMAIN}",
+        headers=RouteHeaders(
+            from_=shown, extra=diversion_lines(plan.diversions, _domain(context, plan.caller)) + lines
+        ),
+        fr_timer=ENGINE_SILENT_MS,
+        fr_inv_timer=ENGINE_ANSWERS_MS,
+    )
+    cdr = {"user_id": plan.caller.user_id, "did_id": context.did_id}
+    return Directive(
+        action="flow",
+        routing="serial",
+        account_id=book.account_id,
+        call_id=context.call_id,
+        routes=[route],
         vars=dict(plan.vars),
         rtpengine=profile(plan.caller.is_webrtc),
         cdr={name: value for name, value in cdr.items() if value is not None},

@@ -13,12 +13,12 @@ from tandem.contracts.ids import new_id
 from tandem.domain.cac import asks_of
 from tandem.domain.callerid import Caller
 from tandem.domain.numbers import candidates
-from tandem.domain.routing import Arrival, Context, Decision, Peer, Ring, User, arrive, dial, recognise
+from tandem.domain.routing import Arrival, Context, Decision, Peer, Reject, User, arrive, dial, recognise
 from tandem.domain.routing.decisions import FORBIDDEN
 from tandem.runtime import random_bytes
 from tandem.sip import directives
 from tandem.sip.book import Book
-from tandem.sip.route import make_context
+from tandem.sip.steps import make_context
 
 _NODE: Final = ""  # nobody's
 _NOT_ASKED: Final = "not asked here; without room there a call gets 503"
@@ -55,11 +55,11 @@ def answer(book: Book, text: str, now: int) -> str:
     else:
         context.note("account", status=account.status, result="registers nobody and routes nothing")
         decision = FORBIDDEN
-    if isinstance(decision, Ring):
-        document = directives.ring(book, context, decision, None)
-        _note_ceilings(context)
+    if isinstance(decision, Reject):
+        document = directives.reject(book.account_id, context.call_id, decision)
     else:
-        document = directives.reject(book.account_id, context.call_id, directives.refusal(decision))
+        document = directives.onward(book, context, decision, None)
+        _note_ceilings(context)
     steps.append({"step": "answer", "direction": context.direction, "action": document.action})
     directive = json.loads(document.wire())
     raise Explained(json.dumps({"directive": directive, "steps": [_plain(step) for step in steps]}))

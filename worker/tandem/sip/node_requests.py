@@ -10,6 +10,7 @@ from typing import Any, Final
 from tandem.contracts.auth import AuthRequest, ChallengeReply
 from tandem.contracts.errors import TandemError, error_reply, parse
 from tandem.contracts.events import EventAck, EventBatch
+from tandem.contracts.ids import is_id
 from tandem.contracts.objects import Origin, envelope, open_envelope
 from tandem.contracts.route import RouteRequest
 from tandem.contracts.signature import derive_key
@@ -33,9 +34,10 @@ class NodeRequests:
         self._nonce_key = derive_key(env.master_key, "nonce")
 
     async def route(self, request: Request) -> str:
-        """`POST /route`: with credentials by domain, the next step of a call by its account, else as a stranger's."""
+        """`POST /route`: with credentials by domain, the next step of a call and a leg of the media engine by their
+        account, else as a stranger's."""
         origin, body = await self._from_node(request)
-        if "callId" in body.fields and isinstance(body.fields.get("accountId"), str):
+        if ("callId" in body.fields or "leg" in body.fields) and isinstance(body.fields.get("accountId"), str):
             account_id: str = body.fields["accountId"]
             await asking.known_account(self._control, account_id)
             return await self._ask(account_id, "route", origin, body.text)
@@ -43,6 +45,17 @@ class NodeRequests:
             return await self._to_domain(body, origin, "fromDomain", "route")
         asked = parse(RouteRequest, body.text)
         return await self._to_account(lambda: self._caller(asked), "route", origin, body.text)
+
+    async def flow(self, request: Request) -> str:
+        """`POST /flow`: one hop into the call's session."""
+        origin, body = await self._from_node(request)
+        call_id, account_id = body.fields.get("callId"), body.fields.get("accountId")
+        if not isinstance(call_id, str) or not is_id("call", call_id):
+            raise TandemError("invalid_request", "Field callId: the id of a call is required.", "callId")
+        if not isinstance(account_id, str):
+            raise TandemError("invalid_request", "Field accountId: a string is required.", "accountId")
+        await asking.known_account(self._control, account_id)
+        return await self._env.sessions.call(call_id, "step", origin.encode(), body.text)
 
     async def auth(self, request: Request) -> str:
         """`POST /auth`."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from tandem.contracts.events import NOTHING, DialogEvent, DialogState, Event, RegisterEvent, SnapshotEvent
+from tandem.contracts.events import (
+    NOTHING,
+    DialogEvent,
+    DialogState,
+    Event,
+    MediaEvent,
+    RegisterEvent,
+    SnapshotEvent,
+)
 from tandem.domain.cac import Dimension, Leg, Want, asks_of, readmit, wants_of
 from tandem.domain.calls import (
     Answered,
@@ -16,6 +24,8 @@ from tandem.domain.calls import (
     Progressed,
     State,
     answered_by,
+    connected_to,
+    held_media,
     recheck,
     renew,
     step,
@@ -39,6 +49,8 @@ def apply(book: Book, event: Event, node_id: str, now: int) -> None:
             book.contacts.report(ContactChange(event.state), from_state(event, node_id, min(event.at, now)), now)
         case DialogEvent():
             _dialog(book, event, now)
+        case MediaEvent():
+            _media(book, event)
         case SnapshotEvent():
             snapshot(book, event, node_id, now)
 
@@ -51,6 +63,12 @@ def _dialog(book: Book, event: DialogEvent, now: int) -> None:
     if event.state == "answer":
         after = _answered_by(book, after, event.target)
     _write(book, call, after)
+
+
+def _media(book: Book, event: MediaEvent) -> None:
+    call = book.calls.by_id(event.call_id)
+    if call is not None:
+        _write(book, call, held_media(call, event.media_app_ms))
 
 
 def _answered_by(book: Book, call: Call, target: str | None) -> Call:
@@ -96,6 +114,26 @@ def _write(book: Book, call: Call, after: Call) -> None:
     if call.state is State.ENDED and after.state is not State.ENDED:
         after = _readmit(book, after)
     book.calls.put(after)
+    if after.parent_id is not None and after.answer_ts is not None:
+        _connect(book, after.parent_id)
+
+
+def _connect(book: Book, call_id: str) -> None:
+    """The call's record has who answered its newest leg."""
+    call, user_id = book.calls.by_id(call_id), book.calls.last_to_answer(call_id)
+    if call is not None and user_id is not None:
+        _write(book, call, connected_to(call, user_id))
+
+
+def spoken_of(book: Book, call_id: str, node_id: str, now: int) -> Call | None:
+    """The live call of this node that it speaks of, which proves that one taken for gone is up after all."""
+    call = book.calls.by_id(call_id)
+    if call is None or call.node_id != node_id:
+        return None
+    if call.lost:
+        _move(book, call, Listed(now, call.answer_ts is not None))
+        call = book.calls.by_id(call_id)
+    return None if call is None or call.state is State.ENDED else call
 
 
 def _readmit(book: Book, call: Call) -> Call:

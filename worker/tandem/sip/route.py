@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from tandem.contracts.auth import Challenge, ChallengeReply
 from tandem.contracts.errors import TandemError
 from tandem.contracts.ids import new_id
-from tandem.contracts.route import Directive, RouteReply, RouteRequest
-from tandem.domain.account import Account
+from tandem.contracts.route import RouteReply, RouteRequest
 from tandem.domain.cac import Ask, asks_of
 from tandem.domain.callerid import ANONYMOUS_NAME, Caller
-from tandem.domain.calls import UNHEARD_LEASE_MS, Call, Refused, State, renew, step
+from tandem.domain.calls import UNHEARD_LEASE_MS, Call, State, renew
 from tandem.domain.numbers import parse_uri
 from tandem.domain.routing import Context, Decision, Media, Plan, Reject, Ring, after, final
 from tandem.domain.routing.plan import decode, dumps, encode
 from tandem.runtime import random_bytes
-from tandem.sip import directives
+from tandem.sip import directives, legs
 from tandem.sip.asker import Outside, Phone, by_address, by_digest
 from tandem.sip.authentication import check_account
 from tandem.sip.book import Book
+from tandem.sip.steps import Last, callee, make_context, read_last, refused
 
 Answer = tuple[str, tuple[Ask, ...]]
 NO_ASKS: Final[tuple[Ask, ...]] = ()
@@ -35,6 +35,8 @@ def answer(book: Book, request: RouteRequest, node_id: str, region: str, now: in
     """
     if request.call_id is not None:
         return _next_step(book, request, request.call_id, node_id, now), NO_ASKS
+    if request.leg is not None:
+        return legs.first_step(book, request, request.leg, node_id, region, now), NO_ASKS
     known = book.calls.known(request.sip_call_id, request.from_tag, request.cseq)
     asker: Phone | Outside | Challenge
     context = make_context(book, new_id("call", now, random_bytes(10)), node_id, now)
@@ -50,29 +52,13 @@ def answer(book: Book, request: RouteRequest, node_id: str, region: str, now: in
     return _first_step(book, context, request, asker, node_id, region)
 
 
-class _Nodes:
-    """The nodes at which a contact can be reached: the one that asks, and those whose address is known."""
-
-    def __init__(self, book: Book, node_id: str) -> None:
-        self._book = book
-        self._node_id = node_id
-
-    def __contains__(self, node_id: object) -> bool:
-        return node_id == self._node_id or self._book.addresses.get(str(node_id)) is not None
-
-
-def make_context(book: Book, call_id: str, node_id: str, now: int) -> Context:
-    account = book.directory.account() or Account(book.account_id, "")
-    nodes = _Nodes(book, node_id)
-    return Context(account, book.directory, book.holdings, book.turns, call_id, now, now, nodes)
-
-
 def _first_step(
     book: Book, context: Context, request: RouteRequest, asker: Phone | Outside, node_id: str, region: str
 ) -> Answer:
     decision = asker.decide(context, request)
     now = context.now
     ring = decision if isinstance(decision, Ring) else None
+    plan = None if isinstance(decision, Reject) else decision.plan
     # Written in one go: a copy of a call costs as much as a look-up.
     call = Call(
         call_id=context.call_id,
@@ -86,40 +72,26 @@ def _first_step(
         start_ts=now,
         lease_until=now + UNHEARD_LEASE_MS,
         user_id=asker.user.user_id if isinstance(asker, Phone) else None,
-        callee_user_id=_callee(ring),
+        callee_user_id=callee(ring),
         direction=context.direction,
         did_id=context.did_id,
         trunk_id=context.trunk_id,
         ring_group_id=context.ring_group_id,
         ringing=() if ring is None else ring.users,
         limit_warnings=context.warnings,
-        plan=None if ring is None else dumps([encode(ring.plan), None]),
+        plan=None if plan is None else dumps([encode(plan), None]),
+        media_app_ms=0 if isinstance(decision, Media) else None,
     )
     asks = NO_ASKS
-    if not isinstance(decision, Ring):
-        call, document = _refused(book, call, decision, now)
+    if isinstance(decision, Reject):
+        call, document = refused(book, call, decision, now)
     else:
-        document = directives.ring(book, context, decision, node_id)
+        document = directives.onward(book, context, decision, node_id)
         asks = asks_of(context.account.ancestors, call.call_id, context.wants, call.row_version)
         call = book.asked.ask(call, asks, now)
     text = RouteReply(rtjson=document).wire()
     book.calls.add(call, text)
     return text, asks
-
-
-@dataclass(frozen=True, slots=True)
-class _Last:
-    """The last question about a call after the first, and its reply."""
-
-    question_id: str | None
-    outcome: str
-    reply: str
-
-    def is_repeated(self, request: RouteRequest, state: State) -> bool:
-        """A question that a node asks again; without its id only the end of a call shows that it is one."""
-        if request.question_id is not None:
-            return self.question_id == request.question_id
-        return state is State.ENDED and self.outcome == request.outcome
 
 
 def _next_step(book: Book, request: RouteRequest, call_id: str, node_id: str, now: int) -> str:
@@ -130,6 +102,8 @@ def _next_step(book: Book, request: RouteRequest, call_id: str, node_id: str, no
     call = book.calls.by_id(call_id)
     if call is None:
         raise TandemError("not_found", f"There is no call {call_id} in this account.", "callId")
+    if call.parent_id is not None:
+        return legs.next_step(book, request, call, outcome, node_id, now)
     plan, last = _read(call)
     if last is not None and last.is_repeated(request, call.state):
         return last.reply
@@ -142,16 +116,17 @@ def _next_step(book: Book, request: RouteRequest, call_id: str, node_id: str, no
     moved = replace(
         renew(call, now),
         row_version=call.row_version + 1,
-        callee_user_id=call.callee_user_id if ring is None else _callee(ring),
+        callee_user_id=call.callee_user_id if ring is None else callee(ring),
         direction=context.direction,
         ring_group_id=context.ring_group_id or call.ring_group_id,
         ringing=() if ring is None else ring.users,
         limit_warnings=tuple(dict.fromkeys((*call.limit_warnings, *context.warnings))),
+        media_app_ms=call.media_app_ms or 0 if isinstance(decision, Media) else call.media_app_ms,
     )
-    if not isinstance(decision, Ring):
-        moved, document = _refused(book, moved, decision, now)
+    if isinstance(decision, Reject):
+        moved, document = refused(book, moved, decision, now)
     else:
-        plan, document = decision.plan, directives.ring(book, context, decision, node_id)
+        plan, document = decision.plan, directives.onward(book, context, decision, node_id)
     text = RouteReply(rtjson=document).wire()
     book.calls.put(replace(moved, plan=dumps([encode(plan), [request.question_id, outcome, text]])))
     return text
@@ -159,30 +134,17 @@ def _next_step(book: Book, request: RouteRequest, call_id: str, node_id: str, no
 
 def _ended(book: Book, call: Call, reason: Reject, now: int) -> str:
     """There is nothing more to try, or the call is over or answered, which no outcome undoes."""
-    after_it, document = _refused(book, call, reason, now)
+    after_it, document = refused(book, call, reason, now)
     if after_it is not call:
         book.calls.put(after_it)
     return RouteReply(rtjson=document).wire()
 
 
-def _refused(book: Book, call: Call, decision: Reject | Media, now: int) -> tuple[Call, Directive]:
-    """The call after a decision that rings nothing, and the document for the node."""
-    reason = directives.refusal(decision)
-    dimension = None if reason.dimension is None else str(reason.dimension)
-    ended = step(call, Refused(now, reason.disposition, str(reason.code), dimension))
-    return ended, directives.reject(book.account_id, call.call_id, reason)
-
-
-def _callee(ring: Ring | None) -> str | None:
-    """Who is called, where that is one user."""
-    return ring.users[0] if ring is not None and len(ring.users) == 1 else None
-
-
-def _read(call: Call) -> tuple[Plan | None, _Last | None]:
+def _read(call: Call) -> tuple[Plan | None, Last | None]:
     if call.plan is None:
         return None, None
     found: list[Any] = json.loads(call.plan)
-    return decode(found[0]), None if found[1] is None else _Last(*found[1])
+    return decode(found[0]), read_last(found[1])
 
 
 def _from_num(asker: Phone | Outside, decision: Decision) -> str:

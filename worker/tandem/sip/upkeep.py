@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from tandem.contracts.objects import NodeState, NodeStateQuery, open_envelope
-from tandem.domain.calls import Call
+from tandem.domain.calls import Call, State
 from tandem.runtime import Env
 from tandem.runtime.log import log
 from tandem.sip.book import Book
@@ -16,10 +18,12 @@ SHIP_WITHIN_MS: Final = 2_000
 SHIP_BATCH: Final = 50
 SWEEP_EVERY_MS: Final = 30_000
 KEEP_ENDED_MS: Final = 26 * 3_600_000
+TELL_SEC: Final = 3.0
 
 
 class Shipping:
-    """Brings call records to D1 (at most 5 s after the change)."""
+    """Brings call records to D1 (at most 5 s after the change); with that of a call in the media engine that is over,
+    its session learns that it is. Usually the node has told it; where the node died, nobody else would for minutes."""
 
     name = "shipping"
 
@@ -42,7 +46,21 @@ class Shipping:
             await records.ship(self._env.control, self._book.account_id, calls)
             for call in calls:
                 self._book.calls.shipped(call)
+            await self._tell_sessions(calls)
         self._due = None
+
+    async def _tell_sessions(self, calls: Sequence[Call]) -> None:
+        """Once, as well as it goes: a session that hears nothing asks by itself in the end."""
+        over = [call.call_id for call in calls if call.state is State.ENDED and call.media_app_ms is not None]
+        told = await asyncio.gather(*(self._tell_session(call_id) for call_id in over), return_exceptions=True)
+        for call_id, error in zip(over, told, strict=True):
+            if isinstance(error, Exception):
+                account_id = self._book.account_id
+                log("warning", "session_not_told", call_id=call_id, account_id=account_id, error=type(error).__name__)
+
+    async def _tell_session(self, call_id: str) -> None:
+        async with asyncio.timeout(TELL_SEC):
+            await self._env.sessions.call(call_id, "call_over")
 
 
 class Leases:
@@ -102,4 +120,5 @@ class Sweep:
         self._book.contacts.forget_expired(now)
         self._book.calls.forget_before(now - KEEP_ENDED_MS)
         self._book.holdings.forget_entries(now)
+        self._book.orders.forget(now)
         await self._book.replica.pull(self._env.control, self._book.account_id)

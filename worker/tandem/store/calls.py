@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from tandem.domain.calls import Call, Direction, Disposition, State
+from tandem.domain.calls import Call, Direction, Disposition, Lost, State, step
 from tandem.runtime import Param, Sql
 from tandem.store.asked import Asked
 from tandem.store.blocks import load
 from tandem.store.holdings import SqlHoldings
 
+CALL_ENDED: Final = "call_ended"
 _FIELDS: Final = tuple(field.name for field in fields(Call))
 _SQL: Final = {
     name: block.replace("{fields}", ", ".join(_FIELDS))
@@ -81,6 +82,14 @@ class Calls:
     def live_on(self, node_id: str) -> list[Call]:
         return self._all("live_calls_of_node", node_id)
 
+    def live_legs(self, call_id: str) -> list[Call]:
+        return self._all("live_legs", call_id)
+
+    def last_to_answer(self, call_id: str) -> str | None:
+        """The user who answered the call's newest leg that anybody answered."""
+        found: str | None = self._sql.json(_SQL["last_to_answer"], call_id)[0]
+        return found
+
     def lapsed(self, now: int) -> list[Call]:
         return self._all("lapsed_calls", now)
 
@@ -95,8 +104,8 @@ class Calls:
         return self._sql.json(_SQL["oldest_unshipped"])[0] is not None
 
     def add(self, call: Call, reply: str) -> None:
-        """A new call with the reply to its first question."""
-        self._sql.run(_SQL["add_call"], *_encode(call), reply)
+        """A new call, or a leg of one, with the reply to its first question."""
+        self._sql.run(_SQL["add_call" if call.parent_id is None else "add_leg"], *_encode(call), reply)
         if call.state is State.ENDED:
             self._holdings.release(call.call_id)
         if call.limit_warnings:
@@ -108,12 +117,15 @@ class Calls:
         return warned
 
     def put(self, call: Call) -> None:
-        """Writes the call; one that has ended lets go of everything it held."""
+        """Writes the call; one that has ended lets go of everything it held, and its legs are taken for gone."""
         self._sql.run(_SQL["put_call"], *_encode(call), call.call_id)
         if call.state is State.ENDED:
             self._holdings.release(call.call_id)
             if call.shared:
                 self._asked.let_go(call.call_id, call.row_version)
+            if call.media_app_ms is not None:
+                for leg in self.live_legs(call.call_id):
+                    self.put(step(leg, Lost(call.end_ts or call.start_ts, CALL_ENDED)))
 
     def answer_anew(self, call_id: str, reply: str) -> None:
         """What a repeat of the first question gets from now on."""

@@ -73,6 +73,17 @@ CREATE TABLE node_address (
 ) WITHOUT ROWID;
 CREATE TABLE turn (ring_group_id TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
 
+-- name: step_3_legs
+-- A leg that the media engine places is a call with a parent; it leaves no record of its own.
+ALTER TABLE call ADD COLUMN parent_id TEXT;
+ALTER TABLE call ADD COLUMN media_app_ms INTEGER;
+CREATE INDEX call_parent ON call (parent_id) WHERE parent_id IS NOT NULL;
+-- What a leg is to ring, until it arrives or its token is no good any more.
+CREATE TABLE leg_order (
+  leg_id TEXT PRIMARY KEY, call_id TEXT NOT NULL, node_id TEXT NOT NULL, targets TEXT NOT NULL,
+  timeout_sec INTEGER NOT NULL, caller_id TEXT, expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
 -- name: see_request
 INSERT INTO seen_request (request_id, at) VALUES (?, ?) ON CONFLICT DO NOTHING;
 
@@ -92,7 +103,7 @@ DELETE FROM nonce_use WHERE at < ?;
 DELETE FROM contact WHERE expires_at < ? AND updated_at < ?;
 
 -- name: forget_calls
-DELETE FROM call WHERE state = 'ended' AND end_ts < ? AND shipped_version = row_version;
+DELETE FROM call WHERE state = 'ended' AND end_ts < ? AND shipped_version >= row_version;
 
 -- name: nonce_use
 SELECT json_group_array(json_array(nc, response, source, cseq, at)) AS j
@@ -156,6 +167,29 @@ SELECT json_group_array(json_array({fields})) AS j FROM call WHERE node_id = ? A
 -- name: live_calls
 SELECT json_group_array(json_array({fields})) AS j FROM call WHERE state <> 'ended';
 
+-- name: live_legs
+SELECT json_group_array(json_array({fields})) AS j FROM call WHERE parent_id = ? AND state <> 'ended';
+
+-- name: last_to_answer
+SELECT json_array((
+  SELECT callee_user_id FROM call WHERE parent_id = ? AND answer_ts IS NOT NULL AND callee_user_id IS NOT NULL
+  ORDER BY answer_ts DESC, call_id DESC LIMIT 1
+)) AS j;
+
+-- name: put_order
+INSERT INTO leg_order (leg_id, call_id, node_id, targets, timeout_sec, caller_id, expires_at)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (leg_id) DO UPDATE SET expires_at = excluded.expires_at;
+
+-- name: order
+SELECT json_group_array(json_array(leg_id, call_id, node_id, json(targets), timeout_sec, caller_id)) AS j
+FROM leg_order WHERE leg_id = ?;
+
+-- name: drop_order
+DELETE FROM leg_order WHERE leg_id = ?;
+
+-- name: forget_orders
+DELETE FROM leg_order WHERE expires_at < ?;
+
 -- name: lapsed_calls
 SELECT json_group_array(json_array({fields})) AS j FROM call WHERE state <> 'ended' AND lease_until <= ?;
 
@@ -172,6 +206,10 @@ SELECT json_array((SELECT start_ts FROM call WHERE shipped_version < row_version
 
 -- name: add_call
 INSERT INTO call ({fields}, reply) VALUES ({marks}, ?);
+
+-- name: add_leg
+-- Never to be shipped: its version is behind for ever.
+INSERT INTO call ({fields}, reply, shipped_version) VALUES ({marks}, ?, 9000000000000000);
 
 -- name: put_call
 UPDATE call SET {assignments} WHERE call_id = ?;

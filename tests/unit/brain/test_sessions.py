@@ -1,0 +1,682 @@
+"""A call's flow, from `POST /flow` to the trace in D1: what a node hears, whatever dies in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tandem.runtime import HttpReply, counters
+from tandem.runtime.cpython import outside
+from tests.support import engine, rows, scene, seeds
+from tests.support.flow_calls import HANG_UP, Runner, dial, graph, menu, put, request, say
+from tests.support.local_brain import LocalBrain
+from tests.support.seeds import suffix
+from tests.unit.brain import ACME, GLOBEX
+
+Fields = dict[str, Any]
+ALICE, BOB = ACME.people["1001"], ACME.people["1002"]
+MAIN, SUB, DEEP = (f"flow_{suffix(number)}" for number in (1, 2, 3))
+OTHER_NODE = "node_00000000000000000000000002"
+URL = "https://crm.example.com/lookup"
+
+FRONT = graph(
+    "entry>hello", "hello>menu", "menu:digit:1>bob", "menu:timeout>bye", "menu:invalid>bye", "bob:no_answer>bye",
+    "bob:busy>bye", "bob:failed>bye", "bye>end",
+    hello=say("Hello"), menu=menu("Press one"), bob=dial(f"user:{BOB.user_id}"), bye=say("Goodbye"), end=HANG_UP,
+)  # fmt: skip
+ASKS = graph(
+    "entry>hi", "hi>ask", "ask:success>found", "ask:error>error", "ask:timeout>late",
+    hi=say("Hi"), ask=request(URL, save=[{"variable": "name", "path": "name"}]), found=say("Hello {{name}}"),
+    error=say("Error"), late=say("Late"),
+)  # fmt: skip
+
+
+@pytest.fixture
+async def phones(brain: LocalBrain) -> LocalBrain:
+    brain.write(engine.with_engine(ACME, dest=MAIN))
+    brain.write(engine.with_engine(GLOBEX, dest=MAIN))
+    brain.write([("INSERT INTO node (id, region, status, created_at) VALUES (?, 'local', 'active', 0)", (OTHER_NODE,))])
+    for tenant in (ACME, GLOBEX):
+        for digits in tenant.people:
+            await brain.register(tenant, digits)
+    return brain
+
+
+async def arrive(brain: LocalBrain, document: str | None, *more: rows.Row, tenant: seeds.Tenant = ACME) -> Runner:
+    """A call whose flow is `document`, at the engine."""
+    if document is not None:
+        brain.write([rows.flow(tenant, 1, document)])
+    brain.write(more)
+    await scene.reconfigure(brain, tenant, "SELECT 1")
+    return Runner(brain, tenant, await brain.invite(tenant, "1001", "600"))
+
+
+Serve = Callable[[str, str, dict[str, str], str | None], Awaitable[HttpReply]]
+
+
+def serve(status: int = 200, body: bytes = b'{"name": "Ann"}') -> list[tuple[str, str, dict[str, str], str | None]]:
+    """Lets the outside answer; what it was asked."""
+    asked: list[tuple[str, str, dict[str, str], str | None]] = []
+
+    async def answer(method: str, url: str, headers: dict[str, str], sent: str | None) -> HttpReply:
+        asked.append((method, url, headers, sent))
+        return HttpReply(status, body)
+
+    outside.fetch = answer
+    return asked
+
+
+@pytest.fixture(autouse=True)
+def _nobody_outside() -> Any:
+    yield
+    outside.fetch = None
+
+
+def texts(command: Fields) -> list[str]:
+    return [sound["text"] for sound in command["args"]["sounds"]]
+
+
+async def to_menu(runner: Runner) -> Fields:
+    """The call answered, greeted, and asked for a digit."""
+    answered = await runner.start()
+    assert (answered["cmd"], answered["seq"]) == ("answer", 1)
+    hello = await runner.step(1, "answered")
+    assert (hello["cmd"], texts(hello)) == ("play", ["Hello"])
+    found = await runner.step(2, "done")
+    assert (found["cmd"], texts(found)) == ("gather", ["Press one"])
+    return found
+
+
+async def test_a_flow_from_its_greeting_to_the_bridge_and_the_end(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    dialled = await runner.step(3, "digits", digits="1")
+    assert dialled["cmd"] == "dial"
+    leg = await engine.route(phones, engine.question(ACME, dialled["args"]))
+    assert leg["call_id"] == dialled["args"]["leg_id"]
+    assert engine.devices(leg) == [BOB.device_id]
+    await scene.send(phones, scene.dialog(phones, ACME, leg, "answer", 1))
+    bridged = await runner.step(dialled["seq"], "answered")
+    assert (bridged["cmd"], bridged["args"]) == ("bridge", {"leg_id": leg["call_id"], "release": True})
+    ended = await runner.step(bridged["seq"], "ended")
+    assert ended["cmd"] == "hangup"
+    last = await runner.step(ended["seq"], "ended")
+    assert last["cmd"] == "noop"
+    await phones.advance(1_000)
+    kinds = [(one["kind"], one["node_id"], one["data"].get("outcome")) for one in runner.trace()]
+    assert kinds == [
+        ("start", None, None),
+        ("entry", "entry", "default"),
+        ("say", "hello", "default"),
+        ("menu", "menu", "digit:1"),
+        ("dial", "bob", "answered"),
+        ("dial", "bob", "answered"),
+        ("end", None, None),
+    ]
+    assert runner.trace()[0]["data"]["versions"] == {MAIN: 1}
+    assert runner.trace()[-1]["data"] == {"reason": "completed"}
+    assert {one["account_id"] for one in runner.trace()} == {ACME.account_id}
+
+
+@pytest.mark.parametrize("evict", [False, True])
+async def test_every_request_may_be_repeated(phones: LocalBrain, evict: bool) -> None:
+    runner = await arrive(phones, FRONT)
+    steps: list[Fields] = [
+        {},
+        {"seq": 1, "outcome": "answered"},
+        {"seq": 2, "outcome": "done"},
+        {"seq": 3, "outcome": "digits", "data": {"digits": "1"}},
+        {"seq": 4, "outcome": "no_answer"},
+        {"seq": 5, "outcome": "done"},
+        {"seq": 6, "outcome": "ended"},
+    ]
+    words = []
+    for fields in steps:
+        status, first = await runner.ask(**fields)
+        assert status == 200, first
+        words.append(first["cmd"])
+        for _ in range(2):
+            if evict:
+                runner.evict()
+            assert await runner.ask(**fields) == (200, first)
+        if fields:
+            assert await runner.start() == first
+    assert words == ["answer", "play", "gather", "dial", "play", "hangup", "noop"]
+    await phones.advance(1_000)
+    assert [one["node_id"] for one in runner.trace()] == [None, "entry", "hello", "menu", "bob", "bye", "end", None]
+
+
+async def test_an_outcome_out_of_its_time_changes_nothing(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    before = await to_menu(runner)
+    for seq in (0, 1, 4, 99):
+        status, reply = await runner.ask(seq=seq, outcome="digits", data={"digits": "1"})
+        assert (status, reply["error"]["code"]) == (409, "stale_step")
+    assert await runner.start() == before
+
+
+async def test_who_may_drive_a_flow(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    stranger = Runner(phones, ACME, {"call_id": runner.call_id}, OTHER_NODE)
+    assert (await stranger.ask())[0] == 404
+    await runner.start()
+    for fields in ({}, {"seq": 1, "outcome": "answered"}):
+        status, reply = await stranger.ask(**fields)
+        assert (status, reply["error"]["code"]) == (403, "forbidden")
+    tenant = Runner(phones, GLOBEX, {"call_id": runner.call_id})
+    for fields in ({}, {"seq": 1, "outcome": "answered"}):
+        status, reply = await tenant.ask(**fields)
+        assert (status, reply["error"]["code"]) == (404, "not_found")
+    assert (await runner.step(1, "answered"))["cmd"] == "play"
+
+
+async def test_calls_that_have_no_flow(phones: LocalBrain) -> None:
+    plain = await phones.invite(ACME, "1001", "1002")
+    over = await arrive(phones, FRONT)
+    call = {"call_id": over.call_id}
+    listed = await answered(phones, over)
+    await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
+    for one in (plain, call, {"call_id": f"call_{suffix(9)}"}):
+        runner = Runner(phones, ACME, one)
+        for fields in ({}, {"seq": 1, "outcome": "answered"}):
+            status, reply = await runner.ask(**fields)
+            assert (status, reply["error"]["code"]) == (404, "not_found"), one
+        found = phones.sessions.contexts[runner.call_id].connection.execute("SELECT name FROM sqlite_master")
+        assert found.fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"callId": "call_1"}, "callId"),
+        ({"callId": f"leg_{suffix(1)}"}, "callId"),
+        ({"callId": None}, "callId"),
+        ({"accountId": 7}, "accountId"),
+        ({"outcome": "answered"}, "seq"),
+        ({"outcome": "answered", "seq": -1}, "seq"),
+        ({"outcome": "digits", "seq": 1, "data": {"digits": "1" * 65}}, "data.digits"),
+    ],
+)
+async def test_questions_that_are_none(phones: LocalBrain, fields: Fields, field: str) -> None:
+    runner = await arrive(phones, FRONT)
+    await runner.start()
+    status, reply = await runner.ask(**fields)
+    assert (status, reply["error"]["code"], reply["error"]["field"]) == (400, "invalid_request", field)
+
+
+async def test_only_nodes_ask(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    body = json.dumps({"callId": runner.call_id, "accountId": ACME.account_id})
+    assert (await phones.post("/flow", body, {}))[0] == 401
+    assert (await phones.post("/flow", json.dumps({"callId": runner.call_id, "accountId": "acc_nope"})))[0] == 404
+
+
+async def test_the_caller_may_hang_up_at_any_time(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    assert (await runner.step(3, "hangup", cause="487"))["cmd"] == "noop"
+    await phones.advance(1_000)
+    assert runner.trace()[-1]["data"] == {"reason": "caller_hangup"}
+
+
+async def test_a_flow_of_twenty_logic_nodes_costs_one_round_trip(phones: LocalBrain) -> None:
+    names = [f"n{number}" for number in range(20)]
+    edges = [f"{one}>{other}" for one, other in zip(["entry", *names], [*names, "end"], strict=True)]
+    nodes = {name: put(x=f"{number} + 1") for number, name in enumerate(names)}
+    runner = await arrive(phones, graph(*edges, **nodes, end=say("{{x}}")))
+    await runner.start()
+    before = counters.object_hops, counters.d1_queries
+    spoken = await runner.step(1, "answered")
+    assert texts(spoken) == ["20"]
+    assert (counters.object_hops - before[0], counters.d1_queries - before[1]) == (1, 0)
+
+
+async def test_a_step_costs_one_hop(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    before = counters.object_hops, counters.d1_queries
+    await runner.start()
+    assert (counters.object_hops - before[0], counters.d1_queries - before[1]) == (2, 0)
+    for seq, outcome in ((1, "answered"), (2, "done")):
+        before = counters.object_hops, counters.d1_queries
+        await runner.step(seq, outcome)
+        assert (counters.object_hops - before[0], counters.d1_queries - before[1]) == (1, 0)
+
+
+async def test_a_call_keeps_the_version_that_it_began_with(phones: LocalBrain) -> None:
+    old = await arrive(phones, graph("entry>a", "a>b", a=say("old"), b=say("old still")))
+    await old.start()
+    fresh = graph("entry>a", "a>b", a=say("new"), b=say("new still"))
+    await scene.reconfigure(phones, ACME, "UPDATE flow SET published_graph = ?, version = 2 WHERE id = ?", fresh, MAIN)
+    old.evict()
+    assert texts(await old.step(1, "answered")) == ["old"]
+    new = Runner(phones, ACME, await phones.invite(ACME, "1002", "600"))
+    await new.start()
+    assert texts(await new.step(1, "answered")) == ["new"]
+    old.evict()
+    assert texts(await old.step(2, "done")) == ["old still"]
+
+
+async def test_facts_are_what_the_flow_names_and_the_account_has(phones: LocalBrain) -> None:
+    playlist, song, gone = f"pl_{suffix(1)}", f"media_{suffix(2)}", f"media_{suffix(9)}"
+    main = graph(
+        "entry>play", "play>list", "list>hours", "hours:in_hours>sub", "hours:out_of_hours>sub", "sub:done>end",
+        play={"kind": "play", "audioId": f"media_{suffix(1)}"}, list={"kind": "play", "playlistId": playlist},
+        hours={"kind": "timeCondition", "scheduleId": f"sch_{suffix(1)}"}, sub={"kind": "subflow", "flowId": SUB},
+        end=HANG_UP,
+    )  # fmt: skip
+    sub = graph("entry>deep", "deep:x>exit:done", deep={"kind": "subflow", "flowId": DEEP})
+    deep = graph("entry>again", "again:done>exit:x", again={"kind": "subflow", "flowId": SUB})
+    runner = await arrive(
+        phones,
+        main,
+        rows.flow(ACME, 2, sub),
+        rows.flow(ACME, 3, deep),
+        rows.flow(ACME, 4, sub),
+        rows.media_file(ACME, 1),
+        rows.media_file(ACME, 2),
+        rows.media_file(ACME, 3),
+        rows.media_file(GLOBEX, 9),
+        rows.media_playlist(ACME, 1, 2, 9),
+        rows.schedule(ACME, 1, timezone="Europe/Berlin"),
+        rows.schedule_rule(ACME, 1, 1, dow=1, start_time="09:00", end_time="17:00"),
+        rows.schedule(ACME, 2),
+        rows.update("account", ACME.account_id, language="de-DE", voice_gender="male", timezone="Asia/Tokyo"),
+    )
+    query = {"call_id": runner.call_id, "node_id": seeds.NODE_ID}
+    status, facts = await engine.ask_presence(phones, ACME, "session_facts", query)
+    assert status == 200
+    assert {one["flow_id"] for one in facts["flows"]} == {MAIN, SUB, DEEP}
+    assert facts["media"] == {
+        f"media_{suffix(1)}": {"key": f"{ACME.account_id}/media/1", "etag": "etag1"},
+        song: {"key": f"{ACME.account_id}/media/2", "etag": "etag2"},
+    }
+    assert facts["playlists"] == {playlist: [song, gone]}
+    assert facts["schedules"] == {
+        f"sch_{suffix(1)}": ["Europe/Berlin", [["weekly", 1, "09:00", "17:00", None, None, 0, ""]]]
+    }
+    assert (facts["language"], facts["voice"], facts["timezone"]) == ("de-DE", "male", "Asia/Tokyo")
+    assert (facts["direction"], facts["from_num"], facts["to_num"]) == ("internal", "1001", "600")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        rows.flow(ACME, 1),
+        rows.flow(ACME, 1, "{}"),
+        rows.flow(GLOBEX, 1, FRONT),
+        None,
+    ],
+)
+async def test_a_flow_that_is_not_there_says_goodbye(phones: LocalBrain, row: rows.Row | None) -> None:
+    runner = await arrive(phones, None, *([] if row is None else [row]))
+    assert (await runner.start())["cmd"] == "answer"
+    goodbye = await runner.step(1, "answered")
+    assert goodbye["cmd"] == "play"
+    assert (await runner.step(2, "done"))["cmd"] == "hangup"
+    await phones.advance(1_000)
+    assert "gone" in runner.trace()[1]["data"]["error"]
+
+
+async def test_a_draft_of_a_subflow_is_not_run(phones: LocalBrain) -> None:
+    main = graph("entry>sub", "sub:done>end", sub={"kind": "subflow", "flowId": SUB}, end=HANG_UP)
+    runner = await arrive(phones, main, rows.flow(ACME, 2))
+    await runner.start()
+    await runner.step(1, "answered")
+    await runner.step(2, "done")
+    await phones.advance(1_000)
+    assert [one["data"].get("error") for one in runner.trace() if one["node_id"] == "sub"] == [f"flow {SUB} is gone"]
+
+
+async def test_a_large_flow_is_kept_in_parts(phones: LocalBrain) -> None:
+    names = [f"n{number}" for number in range(400)]
+    nodes = {name: say("ü" * 1_900) for name in names}
+    edges = [f"{one}>{other}" for one, other in zip(["entry", *names], names, strict=False)]
+    runner = await arrive(phones, graph(*edges, **nodes))
+    await runner.start()
+    runner.evict()
+    assert texts(await runner.step(1, "answered")) == ["ü" * 1_900]
+
+
+async def test_two_tenants_run_their_own_flows(phones: LocalBrain) -> None:
+    theirs = f"flow_{suffix(77)}"
+    phones.write([rows.flow(GLOBEX, 77, graph("entry>a", a=say("globex")))])
+    phones.write(
+        [("UPDATE extension SET dest_id = ? WHERE account_id = ? AND digits = '600'", (theirs, GLOBEX.account_id))]
+    )
+    acme = await arrive(phones, graph("entry>a", a=say("acme")))
+    globex = await arrive(phones, None, tenant=GLOBEX)
+    for runner, word in ((acme, "acme"), (globex, "globex")):
+        await runner.start()
+        assert texts(await runner.step(1, "answered")) == [word]
+        await runner.step(2, "hangup")
+    await phones.advance(1_000)
+    assert {one["account_id"] for one in globex.trace()} == {GLOBEX.account_id}
+
+
+# HTTP
+
+
+async def to_hi(runner: Runner) -> None:
+    await runner.start()
+    assert texts(await runner.step(1, "answered")) == ["Hi"]
+
+
+async def to_request(runner: Runner) -> Fields:
+    """What follows when the request has been made."""
+    await to_hi(runner)
+    return await runner.step(2, "done")
+
+
+async def test_an_http_node_saves_what_it_is_told(phones: LocalBrain) -> None:
+    asked = serve()
+    runner = await arrive(phones, ASKS)
+    assert texts(await to_request(runner)) == ["Hello Ann"]
+    ((method, url, headers, body),) = asked
+    assert (method, url, body) == ("GET", URL, None)
+    assert headers["user-agent"] == "Tandem"
+    assert headers["idempotency-key"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (200, b"no json", "Error"),
+        (200, b"\xff\xfe{}", "Error"),
+        (200, b"{" * 200, "Error"),
+        (200, b'{"name": "' + b"x" * 70_000 + b'"}', "Error"),
+        (200, b"", "Error"),
+        (200, b"[]", "Hello"),
+        (404, b'{"name": "Ann"}', "Error"),
+        (302, b"", "Error"),
+        (500, b"", "Error"),
+    ],
+)
+async def test_replies_of_every_kind(phones: LocalBrain, status: int, body: bytes, said: str) -> None:
+    serve(status, body)
+    runner = await arrive(phones, ASKS)
+    assert texts(await to_request(runner)) == [said]
+
+
+async def test_a_server_that_is_away_or_slow(phones: LocalBrain) -> None:
+    runner = await arrive(phones, ASKS)
+    assert texts(await to_request(runner)) == ["Error"]
+    slow = ASKS.replace('"kind": "httpRequest"', '"kind": "httpRequest", "timeoutMs": 100')
+    await scene.reconfigure(phones, ACME, "UPDATE flow SET published_graph = ?, version = 2 WHERE id = ?", slow, MAIN)
+
+    async def never(method: str, url: str, headers: dict[str, str], sent: str | None) -> HttpReply:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    outside.fetch = never
+    runner = Runner(phones, ACME, await phones.invite(ACME, "1002", "600"))
+    assert texts(await to_request(runner)) == ["Late"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/x", "http://metadata.google.internal/", "http://[::1]:8080/", "http://0x7f.1/"]
+)
+async def test_an_http_node_does_not_ask_inside(phones: LocalBrain, url: str) -> None:
+    asked = serve()
+    runner = await arrive(phones, ASKS.replace(URL, url))
+    assert texts(await to_request(runner)) == ["Error"]
+    assert asked == []
+    await runner.step(3, "hangup")
+    await phones.advance(1_000)
+    errors = [one["data"].get("error") for one in runner.trace() if one["kind"] == "httpRequest"]
+    assert len(errors) == 1
+    assert "public address" in errors[0] or "local name" in errors[0]
+
+
+async def test_a_repeat_while_a_request_is_under_way_waits_for_it(phones: LocalBrain) -> None:
+    go, begun = asyncio.Event(), asyncio.Event()
+    asked = []
+
+    async def answer(method: str, url: str, headers: dict[str, str], sent: str | None) -> HttpReply:
+        asked.append(headers["idempotency-key"])
+        begun.set()
+        await go.wait()
+        return HttpReply(200, b'{"name": "Ann"}')
+
+    outside.fetch = answer
+    runner = await arrive(phones, ASKS)
+    await to_hi(runner)
+    both = [asyncio.create_task(runner.step(2, "done")) for _ in range(2)]
+    await begun.wait()
+    go.set()
+    first, second = await asyncio.gather(*both)
+    assert first == second
+    assert texts(first) == ["Hello Ann"]
+    assert len(asked) == 1
+
+
+async def test_a_request_that_the_object_died_over_is_made_again(phones: LocalBrain) -> None:
+    asked: list[str] = []
+
+    async def dies(method: str, url: str, headers: dict[str, str], sent: str | None) -> HttpReply:
+        asked.append(headers["idempotency-key"])
+        raise asyncio.CancelledError
+
+    outside.fetch = dies
+    runner = await arrive(phones, ASKS)
+    await to_hi(runner)
+    with pytest.raises(asyncio.CancelledError):
+        await runner.step(2, "done")
+    runner.evict()
+    again = serve()
+    assert texts(await runner.step(2, "done")) == ["Hello Ann"]
+    assert [headers["idempotency-key"] for _, _, headers, _ in again] == asked
+
+
+async def test_one_step_s_requests_take_no_longer_together_than_it_may(phones: LocalBrain) -> None:
+    names = [f"n{number}" for number in range(9)]
+    edges = [f"{one}:timeout>{other}" for one, other in zip(names, [*names[1:], "end"], strict=True)]
+    nodes = {name: request(URL, timeoutMs=10_000) for name in names}
+    asked = []
+
+    async def slow(method: str, url: str, headers: dict[str, str], sent: str | None) -> HttpReply:
+        asked.append(url)
+        await phones.advance(10_000)
+        raise TimeoutError
+
+    outside.fetch = slow
+    runner = await arrive(phones, graph("entry>n0", *edges, **nodes, end=say("end")))
+    began = phones.now
+    assert (await runner.start())["cmd"] == "answer"
+    assert len(asked) == 2
+    assert phones.now - began == 20_000
+
+
+# Legs
+
+
+async def test_a_leg_that_cannot_be_placed_is_a_failed_one(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    call = phones.presence.call
+
+    async def away(name: str, method: str, *asked: str) -> str:
+        if method == "place_leg":
+            raise ConnectionError("away")
+        return await call(name, method, *asked)
+
+    phones.presence.call = away  # type: ignore[method-assign]
+    assert texts(await runner.step(3, "digits", digits="1")) == ["Goodbye"]
+    await runner.step(4, "hangup")
+    await phones.advance(1_000)
+    assert [one["data"]["error"] for one in runner.trace() if one["node_id"] == "bob"] == [
+        "The leg cannot be placed now."
+    ]
+
+
+async def test_a_leg_for_a_call_that_is_gone(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    listed = await answered(phones, runner)
+    await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
+    assert texts(await runner.step(3, "digits", digits="1")) == ["Goodbye"]
+
+
+# What it does by itself
+
+
+async def answered(brain: LocalBrain, runner: Runner) -> Fields:
+    """The call as a node would list it, known to be up."""
+    connection = brain.presence.contexts[ACME.account_id].connection
+    sip_call_id, from_tag = connection.execute(
+        "SELECT sip_call_id, from_tag FROM call WHERE call_id = ?", (runner.call_id,)
+    ).fetchone()
+    return {"callId": runner.call_id, "sipCallId": sip_call_id, "fromTag": from_tag, "state": "answered"}
+
+
+async def keep_up(brain: LocalBrain, listed: Fields, seconds: int) -> None:
+    """Time passes, and the node lists the call."""
+    for _ in range(seconds // 60):
+        await brain.advance(60_000)
+        await scene.send(brain, scene.snapshot(brain, ACME, [listed]))
+
+
+async def test_a_flow_whose_call_is_gone_ends_within_minutes(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    await keep_up(phones, await answered(phones, runner), 1_200)
+    assert runner.trace() == []
+    await phones.advance(1_000)
+    await scene.send(phones, scene.snapshot(phones, ACME, []))
+    runner.evict()
+    await phones.advance(301_000)
+    assert runner.trace() == []  # it may return
+    await phones.advance(600_000)
+    assert runner.trace()[-1]["data"] == {"reason": "call_gone"}
+
+
+async def test_a_flow_whose_call_is_over_ends_with_its_record(phones: LocalBrain) -> None:
+    """Its node died, and said nothing of it."""
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    listed = await answered(phones, runner)
+    runner.evict()
+    await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
+    await phones.advance(5_000)
+    assert runner.trace()[-1]["data"] == {"reason": "call_gone"}
+    assert (await runner.step(3, "digits", digits="1"))["cmd"] == "hangup"
+
+
+async def test_a_flow_that_could_not_be_told_ends_at_the_next_look(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    listed = await answered(phones, runner)
+    call = phones.sessions.call
+
+    async def away(name: str, method: str, *asked: str) -> str:
+        if method == "call_over":
+            raise ConnectionError("away")
+        return await call(name, method, *asked)
+
+    phones.sessions.call = away  # type: ignore[method-assign]
+    await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
+    await phones.advance(5_000)
+    assert runner.trace() == []
+    await phones.advance(301_000)
+    assert runner.trace()[-1]["data"] == {"reason": "call_gone"}
+
+
+async def test_the_end_of_a_call_whose_flow_never_began_makes_no_session(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    listed = await answered(phones, runner)
+    await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
+    await phones.advance(301_000)
+    assert runner.trace() == []
+    assert (await runner.ask())[0] == 404
+
+
+async def test_a_presence_that_is_away_ends_no_flow(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    listed = await answered(phones, runner)
+    call = phones.presence.call
+
+    async def away(name: str, method: str, *asked: str) -> str:
+        if method == "call_alive":
+            raise ConnectionError("away")
+        return await call(name, method, *asked)
+
+    phones.presence.call = away  # type: ignore[method-assign]
+    await keep_up(phones, listed, 1_200)
+    assert (await runner.step(3, "digits", digits="1"))["cmd"] == "dial"
+
+
+async def test_a_flow_ends_after_a_day(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    await keep_up(phones, await answered(phones, runner), 86_400 - 120)
+    assert runner.trace() == []
+    await keep_up(phones, await answered(phones, runner), 180)
+    assert runner.trace()[-1]["data"] == {"reason": "expired"}
+    assert (await runner.step(3, "timeout"))["cmd"] == "hangup"
+
+
+async def test_the_trace_waits_for_d1(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    await runner.step(3, "hangup")
+    phones.control.available = False
+    await phones.advance(60_000)
+    runner.evict()
+    phones.control.available = True
+    await phones.advance(60_000)
+    assert len(runner.trace()) == 5
+    runner.evict()
+    await phones.advance(60_000)
+    assert len(runner.trace()) == 5
+
+
+async def test_a_session_is_erased_some_hours_after_its_end(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    last = await runner.step(3, "hangup")
+    listed = await answered(phones, runner)
+    await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
+    await phones.advance(3 * 3_600_000)
+    assert await runner.step(3, "hangup") == last
+    await phones.advance(2 * 3_600_000)
+    connection = phones.sessions.contexts[runner.call_id].connection
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+    assert phones.sessions.contexts[runner.call_id].alarm.due is None
+    for evict in (False, True):
+        if evict:
+            runner.evict()
+        for fields in ({}, {"seq": 3, "outcome": "hangup"}):
+            assert (await runner.ask(**fields))[0] == 404
+    assert len(runner.trace()) == 5
+
+
+async def test_a_write_that_fails_leaves_the_step_undone(phones: LocalBrain) -> None:
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    connection = phones.sessions.contexts[runner.call_id].connection
+    connection.execute("ALTER TABLE trace RENAME TO hidden")
+    status, reply = await runner.ask(seq=3, outcome="digits", data={"digits": "1"})
+    assert (status, reply["error"]["code"]) == (500, "internal_error")
+    connection.execute("ALTER TABLE hidden RENAME TO trace")
+    assert (await runner.step(3, "digits", digits="1"))["cmd"] == "dial"
+    await runner.step(4, "hangup")
+    await phones.advance(1_000)
+    assert [one["seq"] for one in runner.trace()] == list(range(6))
+
+
+async def test_a_story_without_end_is_cut_but_for_its_last_line(
+    phones: LocalBrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tandem.store.session.MOST_ENTRIES", 4)
+    runner = await arrive(phones, FRONT)
+    await to_menu(runner)
+    await runner.step(3, "digits", digits="1")
+    runner.evict()
+    await runner.step(4, "no_answer")
+    await runner.step(5, "hangup")
+    await phones.advance(1_000)
+    assert [one["kind"] for one in runner.trace()] == ["start", "entry", "say", "menu", "end"]
