@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 from bench import check, report
+from bench.flows import FACTS, flow_rows
 from bench.load import closed_loop, registered
 from bench.measure import Lane, compare
 from bench.memory import heap
@@ -42,13 +43,20 @@ class Size:
 
 
 FULL = Size(
-    [Lane("/auth", 8), Lane("/route", 8), Lane("/auth", 16), Lane("/route", 16), Lane("/route", rate=ARRIVING)],
+    [
+        Lane("/auth", 8),
+        Lane("/route", 8),
+        Lane("/flow", 8),
+        Lane("/auth", 16),
+        Lane("/route", 16),
+        Lane("/route", rate=ARRIVING),
+    ],
     rounds=5,
     seconds=4.0,
     heap_decisions=100_000,
     starts=3,
 )
-QUICK = Size([Lane("/auth", 8), Lane("/route", 8), Lane("/route", rate=ARRIVING)], 1, 1.5, 1_000, 1)
+QUICK = Size([Lane("/auth", 8), Lane("/route", 8), Lane("/flow", 8), Lane("/route", rate=ARRIVING)], 1, 1.5, 1_000, 1)
 
 
 def say(text: str) -> None:
@@ -67,7 +75,7 @@ async def bench(size: Size, parts: Sequence[str], folder: Path, root: Path) -> d
     migrated(folder, ("brain", "twin"))
     starts: dict[str, Start] = {
         "brain": lambda: start_brain(folder / "brain", root),
-        "twin": lambda: start_twin(folder / "twin", statements()),
+        "twin": lambda: start_twin(folder / "twin", statements(), FACTS),
     }
     cold: dict[str, list[float]] = {"brain": [], "twin": []}
     if "starts" in parts and size.starts > 1:
@@ -91,10 +99,10 @@ async def _both(size: Size, parts: Sequence[str], brain: Server, twin: Server) -
     tenants = make_tenants()
     phones = Phones(tenants)
     for server in (brain, twin):
-        server.write([*seeds.platform_rows(), *rows(tenants)])
+        server.write([*seeds.platform_rows(), *rows(tenants), *flow_rows(tenants)])
         # Every phone is reachable, every object loaded, the interpreter and the compiler warm.
         await closed_loop(server.port, phones.registers(5 * TENANTS * USERS), 8, 60.0, registered)
-    replies = await check.same_replies(brain.port, twin.port, phones)
+    replies = await check.same_replies(brain.port, twin.port, phones) + await check.same_commands(brain, twin, phones)
     same = await check.same_statements(twin.port)
     say(f"the twin is one: {replies} replies byte for byte, and the statements")
     for method, names in same.items():

@@ -9,10 +9,12 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+from bench import flows
 from bench.load import Connection, connect
+from bench.servers import Server
 from bench.statements import statements
 from bench.world import Phones, end_event, event_body, make_tenants, plain_post, post, rows
-from tandem.contracts.ids import ulid
+from tandem.contracts.ids import new_id, ulid
 from tandem.runtime import now_ms
 from tandem.runtime.cpython import ObjectContext, clock
 from tests.support.local_brain import LocalBrain
@@ -43,6 +45,22 @@ async def same_replies(brain_port: int, twin_port: int, phones: Phones) -> int:
     brain.close()
     twin.close()
     return len(asked) + 4
+
+
+async def same_commands(brain: Server, twin: Server, phones: Phones) -> int:
+    """Compares the commands of a flow from its begin through the menu twice, and a repeat; how many."""
+    asked = [*flows.FIRST, *(flows.step_fields(seq) for seq in range(3, 7)), flows.step_fields(6), {}]
+    told: dict[str, list[tuple[int, bytes]]] = {}
+    for server in (brain, twin):
+        ((call_id, account_id),) = await flows.call_up(server, phones, 1)
+        connection = await connect(server.port)
+        requests = [flows.request(call_id, account_id, fields) for fields in asked[len(flows.FIRST) :]]
+        told[server.name] = [await connection.ask(request) for request in requests]
+        connection.close()
+        await flows.hang_up(server, [(call_id, account_id)])
+    for ours, theirs in zip(told["brain"], told["twin"], strict=True):
+        _same("/flow", ours, theirs)
+    return len(told["brain"])
 
 
 async def same_statements(twin_port: int) -> dict[str, list[str]]:
@@ -96,6 +114,16 @@ async def _brain_statements() -> dict[str, list[str]]:
     end = end_event(account, reply["rtjson"]["call_id"], brain.now)
     await brain.post("/presence/event", event_body([end]))
     found["event"] = recording.names()
+    brain.write(flows.flow_rows(tenants))
+    await brain.presence.call(account, "poke", account)
+    _, reply = await brain.post("/route", phones.invite_body(0, flows.DIGITS))
+    call_id = reply["rtjson"]["call_id"]
+    steps = _Recording(":memory:")
+    brain.sessions.contexts[call_id] = ObjectContext(connection=steps)
+    for fields in (*flows.FIRST, flows.step_fields(3)):
+        steps.names()
+        await brain.post("/flow", flows.body(call_id, account, fields))
+    found["flow"] = steps.names()
     return found
 
 
@@ -115,8 +143,11 @@ async def _twin_statements(port: int) -> dict[str, list[str]]:
     reply, route = await traced("route", phones.invite_body(0))
     call_id = json.loads(reply[4:])["rtjson"]["call_id"]
     _, event = await traced("event", event_body([end_event(account, call_id, now_ms())]))
+    call_id = new_id("call", now_ms(), os.urandom(10))
+    for fields in (*flows.FIRST, flows.step_fields(3)):
+        _, flow = await traced("flow", flows.body(call_id, account, fields))
     connection.close()
-    return {"auth": auth, "route": route, "event": event}
+    return {"auth": auth, "route": route, "event": event, "flow": flow}
 
 
 async def _end(connection: Connection, reply: bytes) -> tuple[int, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bench.world import end_event, event_body, post
@@ -141,6 +141,30 @@ async def closed_loop(port: int, requests: Iterable[bytes], concurrency: int, se
     async with asyncio.TaskGroup() as group:
         for connection in connections:
             group.create_task(client(connection))
+    sample.elapsed = time.perf_counter() - start
+    for connection in connections:
+        connection.close()
+    return sample
+
+
+async def conversations(port: int, requests: Sequence[Iterable[bytes]], seconds: float, check: Check) -> Sample:
+    """A connection for each series of requests, which follow one another; until the time or the requests are over."""
+    sample = Sample()
+    connections = [await connect(port) for _ in requests]
+    start = time.perf_counter()
+
+    async def client(connection: Connection, own: Iterable[bytes]) -> None:
+        for request in own:
+            asked = time.perf_counter()
+            if asked - start > seconds:
+                return
+            status, body = await connection.ask(request)
+            sample.latencies.append(time.perf_counter() - asked)
+            check(status, body)
+
+    async with asyncio.TaskGroup() as group:
+        for connection, own in zip(connections, requests, strict=True):
+            group.create_task(client(connection, own))
     sample.elapsed = time.perf_counter() - start
     for connection in connections:
         connection.close()

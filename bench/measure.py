@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from bench.load import Check, Releases, Sample, closed_loop, open_loop, registered
+from bench import flows
+from bench.load import Check, Releases, Sample, closed_loop, conversations, open_loop, registered
 from bench.servers import Server, busy_seconds
 from bench.world import Phones
 
@@ -22,7 +23,8 @@ DISTURBED_CORES = 0.35
 
 @dataclass(frozen=True)
 class Lane:
-    """What is measured: `path` is /auth or /route; `rate` None is a closed loop with `concurrency` connections."""
+    """What is measured: `path` is /auth, /route or /flow; `rate` None is a closed loop with `concurrency` connections.
+    A step of a flow follows on the one before, so /flow has no rate."""
 
     path: str
     concurrency: int = 8
@@ -51,6 +53,8 @@ class Figures:
 
 async def run(server: Server, phones: Phones, lane: Lane, seconds: float) -> Figures:
     """Raises `LoadError` when a single answer is not the expected one."""
+    if lane.path == "/flow":
+        return await _flows(server, phones, lane, seconds)
     count = math.ceil(seconds * (MOST_PER_SECOND if lane.rate is None else lane.rate))
     requests = phones.registers(count) if lane.path == "/auth" else phones.invites(count)
     cpu, own, busy, begun = server.cpu_seconds(), time.process_time(), busy_seconds(), time.perf_counter()
@@ -61,6 +65,23 @@ async def run(server: Server, phones: Phones, lane: Lane, seconds: float) -> Fig
         return await open_loop(server.port, requests, lane.rate, check)
 
     sample = await (load(registered) if lane.path == "/auth" else _released(server, load))
+    return _figures(server, sample, cpu, own, busy, begun)
+
+
+async def _flows(server: Server, phones: Phones, lane: Lane, seconds: float) -> Figures:
+    """Each connection is a node that runs one call's flow, step after step."""
+    calls = await flows.call_up(server, phones, lane.concurrency)
+    count = math.ceil(seconds * MOST_PER_SECOND / lane.concurrency)
+    requests = [list(flows.steps(call, count)) for call in calls]
+    cpu, own, busy, begun = server.cpu_seconds(), time.process_time(), busy_seconds(), time.perf_counter()
+    sample = await conversations(server.port, requests, seconds, flows.stepped)
+    found = _figures(server, sample, cpu, own, busy, begun)
+    await flows.hang_up(server, calls)
+    return found
+
+
+def _figures(server: Server, sample: Sample, cpu: float, own: float, busy: float, begun: float) -> Figures:
+    """`cpu`, `own`, `busy` and `begun` are as they were when the load began."""
     elapsed = time.perf_counter() - begun
     decided = len(sample.latencies)
     cpu, own = server.cpu_seconds() - cpu, time.process_time() - own

@@ -123,6 +123,10 @@ def verdicts(found: dict[str, Any]) -> list[tuple[bool, str]]:
         arriving = next(one for one in routes if one["rate"] is not None)
         times = f"{arriving['p95_ratio']:.1f} x the twin's (at most 4)"
         held.append((worst >= 0.18, f"/route admit + release: {worst:.2f} x the twin's throughput (at least 0.18)"))
+        for one in found["lanes"]:
+            if one["path"] == "/flow":
+                seen = one["throughput_ratio"]
+                held.append((seen >= 0.18, f"/flow step: {seen:.2f} x the twin's throughput (at least 0.18)"))
         held.append((arriving["p95_ratio"] <= 4, f"p95 at {arriving['rate']:.0f}/s: {times}"))
     if "scale" in found:
         for lane in found["scale"]["lanes"]:

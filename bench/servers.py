@@ -93,11 +93,12 @@ def start_brain(state: Path, root: Path = REPOSITORY, snapshots: bool = True) ->
     return _start("brain", [str(script), *options, *(["--snapshots"] if snapshots else [])])
 
 
-def start_twin(state: Path, statements: dict[str, str]) -> Server:
+def start_twin(state: Path, statements: dict[str, str], facts: dict[str, Any]) -> Server:
+    """`facts`: what its sessions begin with."""
     settings = load({"TANDEM_STATE": str(state)})
     state.mkdir(parents=True, exist_ok=True)
     variables = state / "vars.json"
-    variables.write_text(json.dumps({"MASTER_KEY": MASTER_KEY, "SQL": statements}))
+    variables.write_text(json.dumps({"MASTER_KEY": MASTER_KEY, "SQL": statements, "FACTS": facts}))
     script = Path(__file__).parent / "twin" / "twin.mjs"
     return _start(
         "twin", [str(script), f"--root={REPOSITORY}", f"--state={settings.brain_state}", f"--vars={variables}"]

@@ -12,7 +12,7 @@ def statements() -> dict[str, str]:
     names = [field.name for field in fields(Call)]
     found = {
         f"{area}.{name}": text
-        for area in ("live", "replica", "records", "control")
+        for area in ("live", "replica", "records", "control", "session")
         for name, text in load(area).items()
     }
     return {

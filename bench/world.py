@@ -72,14 +72,16 @@ class Phones:
         }
         return json.dumps(fields, separators=(",", ":"))
 
-    def invite_body(self, turn: int) -> str:
+    def invite_body(self, turn: int, to: str | None = None) -> str:
+        """A call to the next phone, or to what is dialled."""
         tenant, caller, callee = self._pick(turn)
-        uri = f"sip:{callee.username}@{tenant.domain}"
+        dialled = to or callee.username
+        uri = f"sip:{dialled}@{tenant.domain}"
         fields = {
             **_common(f"{turn}-{os.urandom(8).hex()}@192.0.2.7", "2"),
             "from": caller.username,
             "fromDomain": tenant.domain,
-            "to": callee.username,
+            "to": dialled,
             "toDomain": tenant.domain,
             "ruri": uri,
             "credentials": _credentials(tenant, caller, "INVITE", uri, self.clock()),

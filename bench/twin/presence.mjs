@@ -17,7 +17,7 @@ const CALL = [
   "call_id", "sip_call_id", "from_tag", "cseq", "node_id", "region", "from_num", "to_num", "start_ts", "lease_until",
   "user_id", "callee_user_id", "state", "answer_ts", "end_ts", "disposition", "hangup_cause", "hangup_by", "mos",
   "cac_refused_by", "lost", "last_seq", "listed_at", "row_version", "direction", "did_id", "trunk_id", "ring_group_id",
-  "ringing", "limit_warnings", "plan", "shared", "pending",
+  "ringing", "limit_warnings", "plan", "shared", "pending", "parent_id", "media_app_ms",
 ];
 
 export class Presence extends DurableObject {
@@ -213,7 +213,7 @@ export class Presence extends DurableObject {
       rejected ? "ended" : "ringing", null, rejected ? now : null, decision.disposition ?? null,
       rejected ? String(decision.code) : null, rejected ? "platform" : null, null, decision.dimension ?? null,
       0, -1, 0, rejected ? 2 : 1, "internal", null, null, null, decision.callee?.userId ?? "", "",
-      rejected ? null : plan(caller, device, decision.callee), 0, 0,
+      rejected ? null : plan(caller, device, decision.callee), 0, 0, null, null,
     ];
     this.run("live.add_call", ...row, text);
     if (rejected) this.run("live.release_call", callId);
@@ -308,8 +308,8 @@ export class Presence extends DurableObject {
       call.call_id, this.accountId, call.row_version, call.direction, call.from_num, call.to_num, call.start_ts,
       call.answer_ts, call.end_ts, ended ? seconds(call.end_ts - call.start_ts) : null, ended ? talk : null,
       Number(call.answer_ts !== null), call.disposition, call.hangup_cause, call.hangup_by, call.user_id,
-      call.callee_user_id, call.node_id, call.region, call.mos, call.cac_refused_by, call.did_id,
-      call.trunk_id, call.ring_group_id, call.limit_warnings || null,
+      call.callee_user_id, call.node_id, call.region, call.mos, call.media_app_ms ?? 0, call.cac_refused_by,
+      call.did_id, call.trunk_id, call.ring_group_id, call.limit_warnings || null,
     ];
   }
 }

@@ -49,7 +49,7 @@ const miniflare = new Miniflare(
         compatibilityFlags: ["nodejs_compat"],
         bindings: JSON.parse(readFileSync(given.vars, "utf8")),
         modulesRoot: folder,
-        modules: ["worker.mjs", "presence.mjs", "digest.mjs"].map((name) => ({
+        modules: ["worker.mjs", "presence.mjs", "session.mjs", "digest.mjs"].map((name) => ({
           type: "ESModule",
           path: join(folder, name),
           contents: readFileSync(join(folder, name), "utf8"),

@@ -1,6 +1,7 @@
-// The twin's front: what worker/tandem/sip/gateway.py does for /auth, /route and /presence/event.
+// The twin's front: what worker/tandem/sip/gateway.py does for /auth, /route, /flow and /presence/event.
 import { hash, hmac, makeNonce, same, signature } from "./digest.mjs";
 export { Presence } from "./presence.mjs";
+export { CallSession } from "./session.mjs";
 
 const TOLERANCE_MS = 30_000;
 const HIT_MS = 60_000;
@@ -39,6 +40,7 @@ async function handle(request, env) {
   const fields = parse(text);
   if (target === "/route") return toAccount(env, origin, fields, fields.fromDomain, "route", text);
   if (target === "/auth") return toAccount(env, origin, fields, fields.realm, "auth", text);
+  if (target === "/flow") return flow(env, origin, fields, text);
   if (target === "/presence/event") return events(env, origin, fields);
   throw failure(404, "not_found", `There is nothing at ${target}.`);
 }
@@ -70,6 +72,7 @@ async function toAccount(env, origin, fields, realm, method, text) {
 /** For the bench's own check, not measured: {account, node, request} as one decision, with its statements. */
 async function traced(env, method, text) {
   const { account, origin, body } = JSON.parse(text);
+  if (method === "flow") return `200 ${await env.CALL_SESSION.getByName(JSON.parse(body).callId).traced(origin, body)}`;
   return `200 ${await env.PRESENCE.getByName(account).traced(method, account, origin, body)}`;
 }
 
@@ -79,6 +82,14 @@ function challenge(env, realm, origin) {
   const nonce = makeNonce(nonceKey, Date.now(), realm, origin.nodeId, salt);
   const made = { realm, nonce, algorithms: ["SHA-256", "MD5"], qop: "auth", stale: false };
   return `200 ${JSON.stringify({ ok: false, challenge: made })}`;
+}
+
+async function flow(env, origin, { callId, accountId }, text) {
+  if (typeof callId !== "string" || !callId.startsWith("call_") || !ULID.test(callId.slice(5)))
+    throw failure(400, "invalid_request", "Field callId: the id of a call is required.");
+  if ((await cached("account", accountId, env, (row) => row)) === undefined)
+    throw failure(404, "unknown_account", "There is no such account.");
+  return env.CALL_SESSION.getByName(callId).step(origin.encoded, text);
 }
 
 async function events(env, origin, { events }) {
