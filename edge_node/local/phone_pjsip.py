@@ -1,9 +1,4 @@
-"""PJSIP as a phone uses it: the endpoint, one account, a player and a recorder. With `phone_process` the only importer
-of pjsua2.
-
-There is no sound device: a null device keeps the clock of PJSIP's conference bridge, a WAV player speaks and a WAV
-recorder listens. Note for pjsua2: what a temporary object's attribute points to dies with the temporary.
-"""
+"""PJSIP as a phone uses it: one account, a WAV player that speaks and a WAV recorder that listens."""
 
 from __future__ import annotations
 
@@ -12,10 +7,6 @@ from typing import Any
 import pjsua2 as pj
 
 from edge_node.local.phone_messages import EventName, PhoneConfig
-
-CLOCK_RATE = 8_000
-CODECS = ("PCMU/8000/1", "PCMA/8000/1")
-
 
 MEDIA_EVENTS = {
     pj.PJSUA_CALL_MEDIA_ACTIVE: EventName.MEDIA_ACTIVE,
@@ -60,49 +51,6 @@ class Sound:
 
     def stop_recording(self) -> None:
         self.recorder = None
-
-
-def operation(code: int = 0, *, flags: int = 0) -> Any:
-    """Parameters of a call operation with PJSUA's default settings and `flags` (PJSUA_CALL_…)."""
-    parameters = pj.CallOpParam(True)
-    parameters.statusCode = code
-    parameters.opt.flag |= flags
-    return parameters
-
-
-def received(event: Any) -> str:
-    """The SIP message that caused an event, empty when none did (a timer, our own request)."""
-    if event.type != pj.PJSIP_EVENT_TSX_STATE or event.body.tsxState.type != pj.PJSIP_EVENT_RX_MSG:
-        return ""
-    return str(event.body.tsxState.src.rdata.wholeMsg)
-
-
-def start_endpoint(config: PhoneConfig) -> Any:
-    endpoint = pj.Endpoint()
-    endpoint.libCreate()
-    settings = pj.EpConfig()
-    settings.uaConfig.threadCnt = 0
-    settings.uaConfig.mainThreadOnly = True
-    settings.uaConfig.userAgent = "Tandem test phone"
-    settings.logConfig.consoleLevel = 0
-    settings.logConfig.level = 5 if config.log else 0
-    settings.logConfig.filename = config.log
-    settings.medConfig.clockRate = CLOCK_RATE
-    settings.medConfig.sndClockRate = CLOCK_RATE
-    settings.medConfig.ecTailLen = 0
-    settings.medConfig.noVad = True
-    settings.medConfig.sndAutoCloseTime = -1  # else the clock of a recording stops a second after the last call
-    endpoint.libInit(settings)
-    transport = pj.TransportConfig()
-    transport.port = config.port
-    transport.boundAddress = config.host
-    kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
-    endpoint.transportCreate(kinds[config.transport], transport)
-    endpoint.libStart()
-    endpoint.audDevManager().setNullDev()
-    for codec in endpoint.codecEnum2():
-        endpoint.codecSetPriority(codec.codecId, 200 if codec.codecId in CODECS else 0)
-    return endpoint
 
 
 def account_settings(config: PhoneConfig) -> Any:

@@ -7,6 +7,7 @@ loop reads commands, lets PJSIP handle its events and answers the calls that are
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import os
 import signal
 import sys
@@ -15,14 +16,19 @@ from typing import Any
 
 import pjsua2 as pj
 
-from edge_node.local.phone_line import Line
-from edge_node.local.phone_messages import EventName, PhoneConfig
-from edge_node.local.phone_pjsip import MEDIA_EVENTS, Sound, account_settings, operation, received, start_endpoint
+from edge_node.local.phone_messages import Event, EventName, PhoneConfig
+from edge_node.local.phone_pjsip import MEDIA_EVENTS, Sound, account_settings
+from edge_node.pjsip.endpoint import POLL_MILLISECONDS, operation, received, start_endpoint
+from edge_node.pjsip.line import Line
 
-POLL_MILLISECONDS = 10
 FAREWELL_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 _OK = 200
+
+
+class PhoneLine(Line):
+    def event(self, name: EventName, **fields: Any) -> None:
+        self.send({"event": dataclasses.asdict(Event(name=name, at=time.monotonic(), **fields))})
 
 
 class PhoneCall(pj.Call):  # type: ignore[misc]  # PJSIP's classes have no types
@@ -118,7 +124,7 @@ class PhoneAccount(pj.Account):  # type: ignore[misc]  # PJSIP's classes have no
 class PhoneProcess:
     """The endpoint, its account and its live calls; `do_*` are the commands."""
 
-    def __init__(self, config: PhoneConfig, line: Line) -> None:
+    def __init__(self, config: PhoneConfig, line: PhoneLine) -> None:
         self.line = line
         self.sound = Sound()
         self.calls: dict[int, PhoneCall] = {}
@@ -130,7 +136,7 @@ class PhoneProcess:
         self.config = config
         self.made = 0
         self.stopping = False
-        self.endpoint = start_endpoint(config)
+        self.endpoint = start_endpoint("Tandem test phone", config.host, config.port, config.transport, config.log)
         self.account = PhoneAccount(self)
         self.account.create(account_settings(config))
 
@@ -243,7 +249,7 @@ def _obey(phone: PhoneProcess, command: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    line = Line()
+    line = PhoneLine()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it closes its phones
     settings = line.first()
     if settings is None:

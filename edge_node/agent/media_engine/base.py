@@ -11,11 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Literal, Protocol
+
+LegOutcome = Literal["no_answer", "busy", "failed"]
+# A person's own act: one who declines (603) has no time now.
+_BUSY: Final = (486, 600, 603)
+# 487: we gave up waiting (RFC 3261 section 9).
+_NO_ANSWER: Final = (408, 480, 487)
 
 
 class EngineError(Exception):
-    """The engine could not do it: it is gone, or does not know the channel, or refused. `code` is a word."""
+    """The engine could not do it. `code`: `gone` (the channel, or the engine), `media` (a file that cannot be played, a
+    party whose audio is not to be had), `full` (no room for a leg), or `refused` (it makes no sense now)."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -23,12 +30,12 @@ class EngineError(Exception):
 
 
 class LegFailedError(Exception):
-    """A leg was not answered. `outcome`: `no_answer`, `busy` or `failed`; `code`: the final SIP code, 0 without one."""
+    """A leg was not answered. `code`: the final SIP code; 487 when time was up, whatever the far end said to that."""
 
-    def __init__(self, outcome: str, code: int) -> None:
-        super().__init__(f"{outcome} ({code})")
-        self.outcome = outcome
+    def __init__(self, code: int) -> None:
+        self.outcome: LegOutcome = "busy" if code in _BUSY else "no_answer" if code in _NO_ANSWER else "failed"
         self.code = code
+        super().__init__(f"{self.outcome} ({code})")
 
 
 class Release(StrEnum):
@@ -61,7 +68,11 @@ class Order:
 
 
 class Sink(Protocol):
-    """What an engine tells. Never waits, never raises."""
+    """What an engine tells. Never waits, never raises.
+
+    Of a leg it may tell before `originate` has returned its name, or when its task was cancelled just then: a channel
+    that one does not know is no fault.
+    """
 
     def arrived(self, channel: str, headers: dict[str, str]) -> None:
         """A call from Kamailio is here, not answered yet. `headers`: its X-Tandem-… ones, by lower-case name."""
@@ -115,11 +126,15 @@ class MediaEngine(Protocol):
         ...
 
     async def play(self, channel: str, files: Sequence[Path], loop: int = 1) -> None:
-        """Plays the WAV files one after the other, `loop` times over; returns when they are over or were stopped."""
+        """Plays the WAV files one after the other, `loop` times over; returns when they are over or were stopped.
+
+        Takes the place of what sounds. A caller not answered yet hears it as early media; audio that goes past the
+        engine comes back for it. A file that cannot be played: `EngineError` `media`, and none of them is heard.
+        """
         ...
 
     async def stop(self, channel: str) -> None:
-        """Stops what plays, and hold music."""
+        """Stops what plays, hold music and ringing."""
         ...
 
     async def hold_music(self, channel: str, file: Path) -> None:
@@ -127,23 +142,27 @@ class MediaEngine(Protocol):
         ...
 
     async def ringback(self, channel: str) -> None:
-        """Ringing, as above; for a caller who waits for a leg and hears nothing of it yet."""
+        """Ringing, as above; for a caller who waits for a leg and hears nothing of it yet. One not answered yet gets
+        a 180."""
         ...
 
     async def originate(self, near: str, order: Order) -> str:
         """Places a leg that `near` may be bridged with, and waits for its answer: the new channel. Raises
-        `LegFailedError`. Cancelling the task cancels the leg."""
+        `LegFailedError`. Cancelling the task cancels the leg. What `near` hears of the leg (`early`) it goes on hearing
+        until a bridge, and no more when the leg fails."""
         ...
 
     async def bridge(self, near: str, far: str) -> None:
-        """Connects two answered channels. When one ends, the other stays, unconnected."""
+        """Connects two answered channels, and stops what they hear. When one ends, the other stays, unconnected, with
+        its audio in the path."""
         ...
 
     async def release(self, near: str, far: str) -> Release:
         """Sends the audio of a bridge past the engine: each party is re-INVITEd to where the other's relay is.
 
         A 491 is tried once more (RFC 3261 section 14.1). A party's own re-INVITE (hold, a late offer) is served as one
-        expects, and audio goes past the engine again when it is sent both ways again.
+        expects (who is held hears music), and audio goes past the engine again when it is sent both ways again. KEPT
+        because one holds now is no refusal: it is released when he comes back.
         """
         ...
 

@@ -1,15 +1,11 @@
-"""The child's end of the pipe to the process that started it: JSON lines in and out (see `phone_messages`)."""
+"""A child's end of the pipes to the process that started it: JSON lines in and out."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import select
-import time
 from typing import Any
-
-from edge_node.local.phone_messages import Event, EventName
 
 _INPUT, _OUTPUT, _ERRORS = 0, 1, 2
 _PIECE = 65_536
@@ -26,9 +22,6 @@ class Line:
     def send(self, message: dict[str, Any]) -> None:
         self._out.write(json.dumps(message) + "\n")
         self._out.flush()
-
-    def event(self, name: EventName, **fields: Any) -> None:
-        self.send({"event": dataclasses.asdict(Event(name=name, at=time.monotonic(), **fields))})
 
     def first(self) -> dict[str, Any] | None:
         """Wait for the first line; None when the parent closed its end instead."""

@@ -1,0 +1,1 @@
+"""The media engine where no FreeSWITCH is installed: PJSIP, as a pool of child processes."""
