@@ -76,12 +76,14 @@ class Dialog:
 class Phone(asyncio.DatagramProtocol):
     """`server` is the proxy's port on loopback."""
 
-    def __init__(self, name: str, server: int, domain: str = "acme.test", host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, name: str, server: int, domain: str = "acme.test", host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.name = name
         self.server = server
         self.domain = domain
         self.host = host
-        self.port = 0
+        self.port = port
         self.seen: list[Message] = []
         self._news = asyncio.Condition()
         self._closed = asyncio.Event()
@@ -90,7 +92,7 @@ class Phone(asyncio.DatagramProtocol):
 
     async def open(self) -> Phone:
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, 0))
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, self.port))
         self.port = self._transport.get_extra_info("sockname")[1]
         return self
 
@@ -114,8 +116,8 @@ class Phone(asyncio.DatagramProtocol):
         async with self._news:
             self._news.notify_all()
 
-    async def wait(self, match: Callable[[Message], bool], deadline: float = 5.0) -> Message:
-        """The first message that matches, taken out of `seen`. Raises `TimeoutError`."""
+    async def wait(self, match: Callable[[Message], bool], deadline: float | None = 5.0) -> Message:
+        """The first message that matches, taken out of `seen`; for ever without a deadline. Raises `TimeoutError`."""
         async with asyncio.timeout(deadline), self._news:
             while True:
                 for index, message in enumerate(self.seen):

@@ -66,10 +66,14 @@ class Phones:
         self._node = node
         self._open: list[Phone] = []
 
-    async def open(self, name: str) -> Phone:
-        phone = await Phone(name, self._node.sip).open()
+    async def open(self, name: str, port: int = 0) -> Phone:
+        phone = await Phone(name, self._node.sip, port=port).open()
         self._open.append(phone)
         return phone
+
+    async def engine(self, number: int = 0) -> Phone:
+        """The media engine: user agents on its ports, of which this is one."""
+        return await self.open(f"engine{number}", self._node.settings.media_sip_port + number)
 
     async def registered(self, name: str) -> Phone:
         phone = await self.open(name)
