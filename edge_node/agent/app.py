@@ -12,21 +12,29 @@ from typing import Any, Final
 from edge_node.agent import seam
 from edge_node.agent.brain import Brain
 from edge_node.agent.clock import Clock
-from edge_node.agent.commands import Commands
-from edge_node.agent.config import Config, read_credential
+from edge_node.agent.commands import Commands, OperationError
+from edge_node.agent.config import Config, EmbeddedMedia, FreeSwitchMedia, read_credential
 from edge_node.agent.decisions import Decisions, Limits
 from edge_node.agent.deliveries import Deliveries
 from edge_node.agent.evapi import Evapi
 from edge_node.agent.events import EventBuffer
+from edge_node.agent.flow.asking import Asking
+from edge_node.agent.flow.calls import Calls
+from edge_node.agent.flow.leftovers import Leftovers
 from edge_node.agent.heartbeat import Heartbeat, Node
 from edge_node.agent.kamailio import Kamailio, Rpc
 from edge_node.agent.live import Live
 from edge_node.agent.load import Processors, RtpEngine
 from edge_node.agent.log import Log
 from edge_node.agent.media import MediaWatch
+from edge_node.agent.media_engine.chosen import choose
+from edge_node.agent.media_engine.keeper import Keeper
 from edge_node.agent.metrics import Metrics
 from edge_node.agent.ng import Ng
 from edge_node.agent.operations import Operations
+from edge_node.agent.prompts.cache import Cache
+from edge_node.agent.prompts.library import Library
+from edge_node.agent.prompts.speech import EspeakNg
 from edge_node.agent.rebuild import Rebuilder
 from edge_node.agent.reports import Reports
 from edge_node.agent.seam import MalformedError, Question, Report
@@ -59,9 +67,14 @@ class Agent:
         self.evapi = Evapi(config.evapi, self._received, self._connected, log)
         limits = Limits(config.decision_timeout, config.max_questions, config.max_questions_per_domain)
         self.deliveries = Deliveries(read_credential(config.credential_file), self.clock)
+        asking = Asking(self.brain, self.metrics, log, config.flow_patience)
+        # FreeSWITCH goes on without this agent, and knows what to do with calls that nobody drives.
+        self._outlived = isinstance(config.media, FreeSwitchMedia)
+        self.calls = Calls(asking, self.reports, self._terminate, self.metrics, log, outlived=self._outlived)
         self.decisions = Decisions(
-            config.node, self.brain, self.live, self.reports, limits, self.deliveries, self.metrics, log
+            config.node, self.brain, self.live, self.reports, self.calls, limits, self.deliveries, self.metrics, log
         )
+        self._operations: Operations | None = None
         self.port = config.listen.port
 
     async def __aenter__(self) -> Agent:
@@ -73,7 +86,9 @@ class Agent:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """In this order: no more questions, calls under way reported, events on disk, connections closed."""
+        """In this order: no more calls in the engine, no more questions, calls under way reported, events on disk,
+        connections closed."""
+        await self.calls.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -96,7 +111,7 @@ class Agent:
         self.heartbeat = Heartbeat(
             config,
             ulid(self.clock.local(), os.urandom(RANDOM_BYTES)),
-            Node(self.live, self.rebuilder, self.rtpengine, Processors()),
+            Node(self.live, self.rebuilder, self.rtpengine, self.calls, Processors()),
             self.brain,
             self.reports,
             self.buffer,
@@ -106,7 +121,7 @@ class Agent:
             self.metrics,
             self._log,
         )
-        operations = Operations(
+        operations = self._operations = Operations(
             config,
             self.live,
             self.rebuilder,
@@ -138,9 +153,35 @@ class Agent:
             self.evapi.run,
         ):
             self._spawn(part)
+        if config.media is not None:
+            await self._start_media(config, config.media)
+        if kamailio is not None and not self._outlived:
+            self._spawn(Leftovers(kamailio, self.evapi, self._log).run)
         if kamailio is not None and self.ng is not None:
             self._spawn(MediaWatch(kamailio, self.rtpengine, self.ng, self._log).run)
         self._log.info("agent started", node=config.node, region=config.region, version=config.version)
+
+    async def _start_media(self, config: Config, media: EmbeddedMedia | FreeSwitchMedia) -> None:
+        """The engine starts beside the rest: phones register and call each other without it."""
+        rate = choose(config, media, self.calls, self._log).limits.rate
+        cache = await asyncio.to_thread(Cache, config.data / "prompts", config.prompts.cache_mb * 2**20)
+        synthesiser = EspeakNg() if config.prompts.speech == "espeak-ng" else None
+        library = Library(self.brain, cache, synthesiser, rate, self.metrics, self._log)
+        self._stack.push_async_callback(library.close)
+        keeper = Keeper(
+            lambda: choose(config, media, self.calls, self._log),
+            lambda engine: self.calls.attach(engine, library),
+            self._log,
+        )
+        self._spawn(keeper.run)
+
+    async def _terminate(self, call_id: str, cause: str) -> None:
+        """Kamailio ends a call, both ways; one that it does not have is over already."""
+        try:
+            if self._operations is not None:
+                await self._operations.hangup({"call_id": call_id, "cause": cause})
+        except OperationError as error:
+            self._log.error("call not ended", call_id=call_id, cause=cause, error=str(error))
 
     def health(self) -> Health:
         now = time.monotonic()
@@ -154,6 +195,7 @@ class Agent:
             "kamailio": kamailio_ok,
             "brain": heartbeat_ok,
             "rtpengine": self.rtpengine.up if self._config.rtpengine else None,
+            "media_engine": self._media_health(),
             "live_view": self.rebuilder.first_done.is_set(),
             "draining": self.decisions.draining,
             "calls": self.live.calls,
@@ -161,6 +203,17 @@ class Agent:
             "events_buffered": self.buffer.stored,
         }
         return Health(kamailio_ok and heartbeat_ok, parts)
+
+    def _media_health(self) -> dict[str, object] | None:
+        """None on a node that answers no calls."""
+        if self._config.media is None:
+            return None
+        engine = self.calls.engine
+        up = engine is not None and engine.up
+        self.metrics.media_up.set(up)
+        self.metrics.media_channels.set(engine.channels if engine else 0)
+        found: dict[str, object] = {"engine": self._config.media.engine, "up": up, "callers": self.calls.callers}
+        return found if engine is None else found | {"version": engine.version, "channels": engine.channels}
 
     def _spawn(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = asyncio.create_task(part(), name=part.__qualname__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -39,6 +40,14 @@ class BrainError(Exception):
         self.message = message
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`etag` is empty when there was none."""
+
+    content: bytes
+    etag: str
+
+
 class Brain:
     """One pool of connections to the brain of the node's region. Use as an asynchronous context manager."""
 
@@ -64,37 +73,52 @@ class Brain:
 
     async def post(self, path: str, body: str, within: float) -> bytes:
         """The body of a 200. Raises `BrainError`. Each call takes a new request id; `within` in seconds."""
+        reply = await self._exchange("POST", path, body.encode(), "application/json", within, MAX_REPLY)
+        return reply.content
+
+    async def get(self, path: str, within: float, largest: int) -> Reply:
+        """A file of at most `largest` bytes; nothing in `path` needs encoding. Raises `BrainError`."""
+        return await self._exchange("GET", path, b"", None, within, largest)
+
+    async def put(self, path: str, body: bytes, content_type: str, within: float) -> None:
+        """Raises `BrainError`."""
+        await self._exchange("PUT", path, body, content_type, within, MAX_REPLY)
+
+    async def _exchange(
+        self, method: str, path: str, data: bytes, content_type: str | None, within: float, largest: int
+    ) -> Reply:
         assert self._session is not None, "used outside of its context"
         now = self._clock.now()
-        data = body.encode()
         request_id = ulid(now, os.urandom(RANDOM_BYTES))
-        headers = sign_headers(self._credential, "POST", path, data, now, request_id, self._node)
-        headers["content-type"] = "application/json"
+        headers = sign_headers(self._credential, method, path, data, now, request_id, self._node)
+        if content_type is not None:
+            headers["content-type"] = content_type
         try:
-            async with self._session.post(
+            async with self._session.request(
+                method,
                 self._url + path,
-                data=data,
+                data=data or None,
                 headers=headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=within),
             ) as response:
-                status = response.status
-                content = await _bounded(response)
+                status, etag = response.status, response.headers.get("etag", "")
+                content = await _bounded(response, largest)
         except TimeoutError as error:
             raise BrainError(Failure.TIMEOUT, 0, "timeout", f"no reply within {within:.1f} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise BrainError(Failure.CONNECTION, 0, "connection", str(error) or type(error).__name__) from error
-        if status == 200:
-            return content
+        if status == 200 or (method == "PUT" and status in (201, 204)):
+            return Reply(content, etag)
         raise _refusal(status, content)
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse, largest: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     async for piece in response.content.iter_any():
         size += len(piece)
-        if size > MAX_REPLY:
+        if size > largest:
             raise BrainError(Failure.SERVER, response.status, "too_large", "the reply is too large")
         pieces.append(piece)
     return b"".join(pieces)

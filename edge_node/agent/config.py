@@ -21,11 +21,43 @@ class Address(_Model):
     port: Annotated[int, Field(ge=0, le=65_535)]
 
 
+class EmbeddedMedia(_Model):
+    """PJSIP on UDP ports of `host` from `sip_port` on; `callers`: the most at once."""
+
+    engine: Literal["embedded"]
+    host: str = "127.0.0.1"
+    sip_port: Annotated[int, Field(ge=1, le=65_535)]
+    rtp_min: Annotated[int, Field(ge=1, le=65_535)]
+    rtp_max: Annotated[int, Field(ge=1, le=65_535)]
+    callers: Annotated[int, Field(ge=1)] = 40
+
+
+class FreeSwitchMedia(_Model):
+    """`esl` is the switch's event socket, `password_file` has its password; `socket` is ours, where it hands its calls
+    to. Without `callers` it takes as many as the machine bears."""
+
+    engine: Literal["freeswitch"]
+    sip: Address
+    esl: Address
+    password_file: Path
+    socket: Address
+    callers: Annotated[int, Field(ge=1)] | None = None
+
+
+class PromptConfig(_Model):
+    """`cache_mb`: what the prompts on disk may take. `speech`: what speaks texts that nobody has spoken yet."""
+
+    cache_mb: Annotated[int, Field(ge=1)] = 2048
+    speech: Literal["espeak-ng", "none"] = "espeak-ng"
+
+
 class Config(_Model):
     """Times in seconds. `data` is the folder of the agent's own files; `rpc_url` Kamailio's JSON-RPC over HTTP.
 
     Without `rpc_url` the node's live calls and contacts are known from events alone; without `rtpengine` the load
-    carries no media sessions. `sip_address` is `host:port` for SIP over UDP, as phones and other nodes reach it.
+    carries no media sessions. `sip_address` is `host:port` for SIP over UDP, as phones and other nodes reach it, `sip`
+    the same as the node's own processes do. Without `media` no call is answered here. `flow_patience`: how long a
+    caller in the engine waits for a brain that is away.
     """
 
     node: Annotated[str, Field(min_length=1)]
@@ -40,7 +72,11 @@ class Config(_Model):
     rtpengine: Address | None = None
     command_url: str | None = None
     sip_address: str | None = None
+    sip: Address = Address(port=5060)
+    media: Annotated[EmbeddedMedia | FreeSwitchMedia, Field(discriminator="engine")] | None = None
+    prompts: PromptConfig = PromptConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    flow_patience: Annotated[float, Field(gt=0)] = 30.0
     decision_timeout: Annotated[float, Field(gt=0, le=30)] = 3.0
     heartbeat_interval: Annotated[float, Field(gt=0, le=60)] = 2.0
     rebuild_interval: Annotated[float, Field(gt=0)] = 60.0
@@ -67,7 +103,7 @@ def load(path: Path) -> Config:
 
 
 def read_credential(path: Path) -> str:
-    """The node's secret. Raises `ConfigError`."""
+    """The node's secret, or another that stands alone in a file. Raises `ConfigError`."""
     try:
         credential = path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:

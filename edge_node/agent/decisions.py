@@ -48,6 +48,18 @@ class Aftermath(Protocol):
     def not_executed(self, question: Question, call_id: str | None, account_id: str | None, cause: str) -> None: ...
 
 
+class Answering(Protocol):
+    """The calls that the platform itself answers."""
+
+    def seat(self) -> str | None:
+        """Where the next of them goes (`host:port`); None: there is no room."""
+        ...
+
+    def refusal(self, call_id: str) -> int | None:
+        """The SIP code with which its flow refused a call, told once; None: it did not."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`timeout` in seconds, from a question's arrival to its answer."""
@@ -78,6 +90,7 @@ class Decisions:
         brain: Brain,
         live: Live,
         aftermath: Aftermath,
+        answering: Answering,
         limits: Limits,
         deliveries: Deliveries,
         metrics: Metrics,
@@ -87,6 +100,7 @@ class Decisions:
         self._brain = brain
         self._live = live
         self._aftermath = aftermath
+        self._answering = answering
         self._limits = limits
         self._deliveries = deliveries
         self.staggered = Staggered()
@@ -109,7 +123,11 @@ class Decisions:
             return
         if question.our_call_id and self.staggered.hold(question):
             return
-        if question.ask == "route" and self.draining and not question.our_call_id:
+        if question.our_call_id and (code := self._answering.refusal(question.our_call_id)) is not None:
+            # the flow's own word, which Kamailio took for a target's
+            self._answer(pending, kamailio, seam.reply(question.tm, code, "Refused"), "refused")
+            return
+        if question.ask == "route" and self.draining and not question.our_call_id and not question.leg:
             self._answer(pending, kamailio, answers.unavailable(question, "Draining"), "draining")
             return
         if (
@@ -157,14 +175,15 @@ class Decisions:
         first_of_call = question.ask == "route" and not question.our_call_id
         timer = asyncio.get_running_loop().call_later(self._limits.timeout, self._give_up, pending, kamailio)
         if first_of_call:
-            asked = Asked(pending.domain, question.call_id, question.from_tag, question.cseq)
+            leg = (question.our_account_id, question.leg_id) if question.leg else ("", "")
+            asked = Asked(pending.domain, question.call_id, question.from_tag, question.cseq, *leg)
             self._live.asked(question.tm, asked)
             self._calls[pending.sip_ids] = pending
         try:
             if first_of_call and not self.ready.is_set():
                 async with asyncio.timeout(self._limits.timeout):
                     await self.ready.wait()
-                if self.draining:
+                if self.draining and not question.leg:
                     self._answer(pending, kamailio, answers.unavailable(question, "Draining"), "draining")
                     return
             if question.ask == "auth":
@@ -214,7 +233,10 @@ class Decisions:
         if directive.action == "reject":
             self._answer(pending, kamailio, answers.rejection(question, directive), "refused")
             return
-        self._execute(pending, kamailio, directive, reply["rtjson"])
+        raw: dict[str, Any] = reply["rtjson"]
+        if directive.action == "flow":
+            raw, directive = rtjson.seated(raw, directive, None if self.draining else self._answering.seat())
+        self._execute(pending, kamailio, directive, raw)
 
     def _execute(self, pending: _Pending, kamailio: Sender, directive: Directive, raw: dict[str, Any]) -> None:
         question = pending.question

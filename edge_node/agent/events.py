@@ -17,7 +17,7 @@ from edge_node.agent.clock import backoff_sec
 from edge_node.agent.log import Log
 from edge_node.agent.metrics import Metrics
 from edge_node.agent.store import Store
-from tandem.contracts.events import MAX_BATCH, DialogEvent, EventAck, EventBase, SnapshotEvent
+from tandem.contracts.events import MAX_BATCH, DialogEvent, EventAck, EventBase, MediaEvent, SnapshotEvent
 
 PATH: Final = "/presence/event"
 _TIMEOUT_SEC: Final = 10.0
@@ -50,7 +50,9 @@ class _Row:
 
 
 def _is_repairable(event: EventBase) -> bool:
-    """What a later snapshot says again; the ends and answers of calls it does not."""
+    """What a later snapshot says again; the ends and answers of calls it does not, nor what is paid for."""
+    if isinstance(event, MediaEvent):
+        return False
     return not (isinstance(event, DialogEvent) and event.state in ("answer", "end", "failed"))
 
 

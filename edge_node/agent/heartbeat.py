@@ -15,6 +15,7 @@ from edge_node.agent.config import Config
 from edge_node.agent.decisions import Decisions
 from edge_node.agent.deliveries import Deliveries
 from edge_node.agent.events import EventBuffer
+from edge_node.agent.flow.calls import Calls
 from edge_node.agent.live import Live
 from edge_node.agent.load import Processors, RtpEngine
 from edge_node.agent.log import Log
@@ -36,6 +37,7 @@ class Node:
     live: Live
     rebuilder: Rebuilder
     rtpengine: RtpEngine
+    media: Calls
     processors: Processors
 
 
@@ -145,6 +147,7 @@ class Heartbeat:
         self._metrics.contacts.set(live.contacts)
         load = Load(
             calls=live.calls,
+            media_channels=self._node.media.channels,
             cpu_percent=self._node.processors.busy_percent(),
             rtp_sessions=self._node.rtpengine.sessions,
         )

@@ -6,6 +6,7 @@ Shapes as Kamailio 5.6 prints them: `dlg.list` (modules/dialog), `ul.dump` (modu
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _TIMEOUT_SEC: Final = 5.0
 # dlg states of modules/dialog/dlg_hash.h: 3 and 4 are answered, 5 is over.
 _ANSWERED: Final = (3, 4)
 _ENDED: Final = 5
+# As the route OUR_REASON of Kamailio's configuration reads it back.
+_WORD: Final = re.compile(r"[a-z_]{1,40}")
 _TRANSPORTS: Final[dict[str, Transport]] = {name: name for name in get_args(Transport)}
 
 
@@ -30,11 +33,21 @@ class KamailioError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MediaCall:
-    """`entry` and `number` name the dialog to Kamailio; `tags` are the caller's and the callee's."""
+    """`entry` and `number` name the dialog to Kamailio; `tags` are the caller's and the callee's, without those of the
+    media engine: what it sends is nobody's sign of life, and past whom the audio goes it sends nothing."""
 
     call_id: str
     sip_call_id: str
-    tags: tuple[str, str]
+    tags: tuple[str, ...]
+    entry: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCall:
+    """A call with the media engine on one side; `call.state` tells whether it was answered."""
+
+    call: Call
     entry: int
     number: int
 
@@ -94,12 +107,16 @@ class Kamailio:
 
     async def end_dialog(self, entry: int, number: int, cause: str) -> None:
         """BYE both ways; Kamailio reports the end with this cause (a word of `[a-z_]`). Gone already: nothing."""
-        reason = f'Reason: SIP;cause=200;text="{cause}"\r\n'
         with contextlib.suppress(KamailioError):
-            await self._rpc.call("dlg.end_dlg", entry, number, reason)
+            await self._rpc.call("dlg.end_dlg", entry, number, _reason(cause))
 
-    async def end_call(self, call_id: str) -> Call | None:
-        """BYE both ways for an answered call; the call as it was, None without one. Raises `KamailioError`.
+    async def engine_calls(self, before: float) -> list[EngineCall]:
+        """The calls in the media engine that began before then (epoch s). Raises `KamailioError`."""
+        return list(read_engine_calls(await self._rpc.call("dlg.list"), before))
+
+    async def end_call(self, call_id: str, cause: str) -> Call | None:
+        """BYE both ways for an answered call; the call as it was, None without one. Raises `KamailioError`. Kamailio
+        reports the end with the cause if that is a word of `[a-z_]`.
 
         One that still rings cannot be ended this way: `tm.cancel` over HTTP releases the transaction once too often
         (t_lookup_callid sets it as the HTTP request's own, 5.6).
@@ -109,7 +126,8 @@ class Kamailio:
                 continue
             if call.state == "early":
                 raise NotAnsweredError(call)
-            await self._rpc.call("dlg.end_dlg", int(dialog["h_entry"]), int(dialog["h_id"]))
+            reason = [_reason(cause)] if _WORD.fullmatch(cause) else []
+            await self._rpc.call("dlg.end_dlg", int(dialog["h_entry"]), int(dialog["h_id"]), *reason)
             return call
         return None
 
@@ -140,12 +158,26 @@ def _dialogs(result: Any) -> Iterator[tuple[Call, dict[str, Any]]]:
         yield call, dialog
 
 
+def read_engine_calls(result: Any, before: float) -> Iterator[EngineCall]:
+    for call, dialog in _dialogs(result):
+        variables, began = _merged(dialog.get("variables")), dialog.get("init_ts")
+        in_engine = variables.get("engine_a") or variables.get("engine_b")
+        if in_engine and isinstance(began, int) and began < before:
+            yield EngineCall(call, int(dialog["h_entry"]), int(dialog["h_id"]))
+
+
+def _reason(cause: str) -> str:
+    return f'Reason: SIP;cause=200;text="{cause}"\r\n'
+
+
 def read_media_calls(result: Any, before: float) -> Iterator[MediaCall]:
     for call, dialog in _dialogs(result):
         started = dialog.get("start_ts")
         relayed = call.state == "answered" and _merged(dialog.get("variables")).get("flags_b")
         if relayed and isinstance(started, int) and started < before:
-            tags = _text(dialog, "caller", "tag"), _text(dialog, "callee", "tag")
+            engine = _merged(dialog.get("variables"))
+            sides = (("caller", "engine_a"), ("callee", "engine_b"))
+            tags = tuple(_text(dialog, side, "tag") for side, name in sides if not engine.get(name))
             yield MediaCall(call.call_id, call.sip_call_id, tags, int(dialog["h_entry"]), int(dialog["h_id"]))
 
 

@@ -44,15 +44,23 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A first question of a call that the brain has not answered yet."""
+    """A first question of a call that the brain has not answered yet. That of a leg names its account and itself."""
 
     domain: str
     sip_call_id: str
     from_tag: str
     cseq: str
+    account_id: str = ""
+    call_id: str = ""
 
     def wire(self) -> DialogState:
-        return DialogState(sip_call_id=self.sip_call_id, from_tag=self.from_tag, cseq=self.cseq or None, state="early")
+        return DialogState(
+            call_id=self.call_id or None,
+            sip_call_id=self.sip_call_id,
+            from_tag=self.from_tag,
+            cseq=self.cseq or None,
+            state="early",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +197,11 @@ class Live:
 
     def snapshot(self, account_id: str) -> Snapshot:
         dialogs = [self._calls[call_id].wire() for call_id in sorted(self._account_calls.get(account_id, ()))]
-        dialogs += [one.wire() for one in self._asked.values() if self._domains.get(one.domain) == account_id]
+        dialogs += [
+            one.wire()
+            for one in self._asked.values()
+            if (one.account_id or self._domains.get(one.domain)) == account_id
+        ]
         contacts = [self._contacts[key] for key in sorted(self._account_contacts.get(account_id, ()))]
         digests = self.digests().get(account_id) or NOTHING
         return Snapshot(digests, dialogs, contacts)

@@ -34,6 +34,25 @@ class Metrics:
         self.commands = Counter("tandem_agent_commands", "Commands", ("op", "status"), registry=self.registry)
         self.calls = Gauge("tandem_agent_calls", "Live calls", registry=self.registry)
         self.contacts = Gauge("tandem_agent_contacts", "Registered contacts", registry=self.registry)
+        self.media_up = Gauge("tandem_agent_media_engine_up", "1 while the engine takes calls", registry=self.registry)
+        self.media_channels = Gauge("tandem_agent_media_channels", "Channels in the engine", registry=self.registry)
+        self.media_callers = Gauge("tandem_agent_media_callers", "Callers in the engine", registry=self.registry)
+        self.media_app_seconds = Counter(
+            "tandem_agent_media_app_seconds", "How long callers' audio passed the engine", registry=self.registry
+        )
+        self.flow_step_seconds = Histogram(
+            "tandem_agent_flow_step_seconds",
+            "From an outcome to the next command",
+            buckets=_DECISION_BUCKETS,
+            registry=self.registry,
+        )
+        self.flow_retries = Counter("tandem_agent_flow_retries", "Steps told once more", registry=self.registry)
+        self.flow_outcomes = Counter(
+            "tandem_agent_flow_outcomes", "Commands by outcome", ("cmd", "outcome"), registry=self.registry
+        )
+        self.prompts = Counter(
+            "tandem_agent_prompts", "Prompts by where they came from", ("source",), registry=self.registry
+        )
         self.failed_logins = FailedLogins()
         self.registry.register(self.failed_logins)
         self.clock_offset = Gauge(

@@ -78,7 +78,7 @@ class Operations:
         if self._kamailio is None:
             raise OperationError("kamailio_unavailable", "This node has no JSON-RPC to Kamailio.")
         try:
-            call = await self._kamailio.end_call(call_id)
+            call = await self._kamailio.end_call(call_id, cause)
         except NotAnsweredError as error:
             ringing = error.call
             self._evapi.send(seam.hangup(ringing.sip_call_id, ringing.from_tag, ringing.cseq, cause))

@@ -56,6 +56,7 @@ def route_request(question: Question, node: str) -> RouteRequest:
         "call_id": question.our_call_id or None,
         "account_id": question.our_account_id or None,
         "outcome": question.outcome or None,
+        "leg": question.leg or None,
         "from_": caller.user,
         "from_domain": caller.host,
         "to": callee.user,
@@ -76,7 +77,10 @@ def route_request(question: Question, node: str) -> RouteRequest:
 
 
 def domain_of(question: Question) -> str:
-    """The domain that the question is for, lower case; empty when there is none to be read."""
+    """The domain that the question is for, lower case; empty when there is none to be read. That of a leg, which
+    comes from the engine for whatever account, is its account."""
+    if question.leg:
+        return question.our_account_id
     text = question.to_uri if question.method == "REGISTER" else question.from_uri
     try:
         return parse_uri(text).host.lower()

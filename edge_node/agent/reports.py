@@ -20,11 +20,12 @@ from edge_node.agent.questions import domain_of
 from edge_node.agent.seam import MalformedError, Question, Report
 from edge_node.agent.sip_text import SipTextError, parse_uri
 from edge_node.agent.store import Store
-from tandem.contracts.events import ContactState, DialogEvent, LegStats, RegisterEvent, SnapshotEvent
+from tandem.contracts.events import ContactState, DialogEvent, LegStats, MediaEvent, RegisterEvent, SnapshotEvent
 from tandem.contracts.ids import RANDOM_BYTES, new_id
 
 # Kamailio numbers the steps of a call by their kind: start 0, early 1, answer 2, end and failed 3.
 _LAST_SEQ: Final = 3
+MediaState = Literal["held", "released", "ended"]
 _REMEMBER: Final = (
     "INSERT INTO device (device_id, account_id, domain) VALUES (?, ?, ?)"
     " ON CONFLICT (device_id) DO UPDATE SET account_id = excluded.account_id, domain = excluded.domain"
@@ -64,7 +65,8 @@ class Reports:
 
     def not_executed(self, question: Question, call_id: str | None, account_id: str | None, cause: str) -> None:
         """The brain may have admitted a call that this node never set up: it must let go of it."""
-        account = account_id or self._live.account_of_domain(domain_of(question))
+        account = account_id or question.our_account_id or self._live.account_of_domain(domain_of(question))
+        call_id = call_id or question.leg_id or None
         self._log.warning("call not executed", call_id=call_id, account_id=account, cause=cause)
         if account is None:
             # Nobody of that domain was ever let in through this node: the call's lease is what ends it.
@@ -76,6 +78,18 @@ class Reports:
         """An answered call that the platform ended; a later report of Kamailio's says the same again."""
         self._live.end_call(call.call_id)
         self._over(call.account_id, call.call_id, (call.sip_call_id, call.from_tag, call.cseq), "end", cause)
+
+    def media(self, call_id: str, account_id: str, state: MediaState, media_app_ms: int) -> None:
+        """What the media engine has to do with a call; `media_app_ms` so far."""
+        event = MediaEvent(
+            event_id=self._new_id(),
+            account_id=account_id,
+            at=self._clock.now(),
+            call_id=call_id,
+            state=state,
+            media_app_ms=media_app_ms,
+        )
+        self._buffer.add(event)
 
     def _over(
         self,

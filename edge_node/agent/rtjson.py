@@ -25,3 +25,12 @@ def document(raw: dict[str, Any], directive: Directive, plan: Plan | None) -> di
     typed = directive.routes if plan is None else plan.routes
     flagged = [{**route, "flags": flags(one.rtpengine)} for route, one in zip(routes, typed, strict=True)]
     return {**{name: value for name, value in raw.items() if name != "later"}, "routes": flagged}
+
+
+def seated(raw: dict[str, Any], directive: Directive, seat: str | None) -> tuple[dict[str, Any], Directive]:
+    """Both with the media engine's seat (`host:port`) as the next hop. Without one no route is left: Kamailio finds
+    nobody to reach, and asks the brain on."""
+    hop = f"sip:{seat};transport=udp"
+    routes = [] if seat is None else [{**route, "dst_uri": hop} for route in raw.get("routes", [])]
+    typed = [] if seat is None else [route.model_copy(update={"dst_uri": hop}) for route in directive.routes]
+    return {**raw, "routes": routes}, directive.model_copy(update={"routes": typed})

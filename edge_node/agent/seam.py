@@ -53,6 +53,12 @@ class Question:
     # Of a further step: the numbers of the routes that had a branch, each with a comma.
     joined: str = ""
     deliver: str = field(default="", repr=False)
+    # Of a leg that the media engine places: the brain's token; its account is `our_account_id`.
+    leg: str = field(default="", repr=False)
+
+    @property
+    def leg_id(self) -> str:
+        return self.leg.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,7 @@ def _question(texts: dict[str, str]) -> Question:
         outcome=texts.get("outcome", ""),
         joined=texts.get("joined", ""),
         deliver=texts.get("deliver", ""),
+        leg=texts.get("leg", ""),
     )
 
 

@@ -100,6 +100,10 @@ class StubBrain:
             "/fleet/hello": lambda _: {"ok": True, "now": self.now(), "status": "active", "desired": {}, "send": []},
             "/fleet/heartbeat": lambda _: {"ok": True, "now": self.now(), "status": "active", "send": []},
         }
+        # What lies below `/media`, with its ETag; `put` keeps what nodes have brought there.
+        self.files: dict[str, tuple[bytes, str]] = {}
+        self.gets: list[str] = []
+        self.put: dict[str, bytes] = {}
         self.clock_ahead_ms = 0
         self.request_ids: set[str] = set()
         self._runner: web.AppRunner | None = None
@@ -119,6 +123,8 @@ class StubBrain:
     async def start(self) -> None:
         app = web.Application(client_max_size=8 * 1024 * 1024)
         app.router.add_post("/{path:.*}", self._handle)
+        app.router.add_get("/{path:.*}", self._file)
+        app.router.add_put("/{path:.*}", self._file)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         # The same port again after a stop: an outage, not a move.
@@ -129,6 +135,21 @@ class StubBrain:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    async def _file(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        try:
+            verify(CREDENTIAL, request.method, request.raw_path, body, request.headers, self.now())
+        except TandemError as error:
+            return web.json_response({"ok": False, "error": {"code": error.code, "message": "No."}}, status=401)
+        if request.method == "PUT":
+            self.put[request.path] = body
+            return web.json_response({"ok": True})
+        self.gets.append(request.path)
+        if request.path not in self.files:
+            return web.json_response({"ok": False, "error": {"code": "not_found", "message": "No."}}, status=404)
+        content, etag = self.files[request.path]
+        return web.Response(body=content, headers={"etag": etag})
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

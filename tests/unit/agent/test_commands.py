@@ -65,7 +65,8 @@ async def test_hangup_ends_the_dialog_once(agent: Agent, kamailio: FakeKamailio)
     for _ in range(2):
         reply = await give(agent, command(agent, "hangup", call_id=CALL, cause="platform"))
         assert (reply["status"], reply["result"]) == ("done", {"live": True})
-    assert [params for method, params in kamailio.rpc_calls if method == "dlg.end_dlg"] == [[11, 22]]
+    reason = 'Reason: SIP;cause=200;text="platform"\r\n'
+    assert [params for method, params in kamailio.rpc_calls if method == "dlg.end_dlg"] == [[11, 22, reason]]
 
 
 async def test_hangup_is_told_even_when_kamailio_does_not(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge_node.agent import ng
 from edge_node.agent.config import Address
-from edge_node.agent.kamailio import Kamailio, Rpc
+from edge_node.agent.kamailio import Kamailio, Rpc, read_media_calls
 from edge_node.agent.load import RtpEngine
 from edge_node.agent.log import Log
 from edge_node.agent.media import MediaWatch, verdict
@@ -62,6 +62,20 @@ def test_a_verdict_on_what_rtpengine_really_says() -> None:
         assert verdict(answer, ("ft1", "tt1"), heard - 120) == "no_media"
         media["flags"].remove("recv")
         assert verdict(answer, ("ft1", "tt1"), heard - 120) is None
+
+
+@pytest.mark.parametrize(
+    ("sides", "watched"),
+    [((), ("ft1", "tt1")), (("engine_b",), ("ft1",)), (("engine_a",), ("tt1",)), (("engine_a", "engine_b"), ())],
+)
+def test_the_media_engine_is_no_party(sides: tuple[str, ...], watched: tuple[str, ...]) -> None:
+    """Who hears hold music, or talks past the engine, must not lose his call because the engine sends nothing."""
+    dialog = live_dialog("call_1") | {"start_ts": 1_000}
+    dialog["variables"] = [*dialog["variables"], {"flags_b": "RTP/AVP"}, *({side: "1"} for side in sides)]
+    [call] = read_media_calls([dialog], 2_000)
+    assert call.tags == watched
+    answer = reply(leg(NOW, "send", "recv"), leg(NOW - 200, "send", "recv"))
+    assert verdict(answer, call.tags, NOW - 120) == ("no_media" if "tt1" in watched else None)
 
 
 class FakeEngine(asyncio.DatagramProtocol):
