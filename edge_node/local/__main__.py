@@ -6,15 +6,17 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
-from edge_node.local import deploy, migrate, probe, status, vendor
+from edge_node.local import deploy, migrate, probe, status, vendor, wrangler
 from edge_node.local.bundle import BundleError
 from edge_node.local.demo_call import DemoError
+from edge_node.local.installation import prepare_command
 from edge_node.local.packages import PackagesError
 from edge_node.local.phone import PhoneError
 from edge_node.local.ports import PortError
 from edge_node.local.render import RenderError
-from edge_node.local.settings import MOST_NODES, Settings, load
+from edge_node.local.settings import MOST_NODES, REPOSITORY, Settings, load
 from edge_node.local.supervise import Supervisor, SupervisorError
 from edge_node.local.up import UpError, up
 from edge_node.local.vendor import VendorError
@@ -82,16 +84,30 @@ def clean(settings: Settings) -> None:
         Supervisor(settings).wipe()
 
 
-def redeploy(settings: Settings) -> None:
-    """The changed brain into the running installation; the edge keeps its processes."""
+def redeploy(settings: Settings, source: Path = REPOSITORY) -> None:
+    """The changed brain, from `source`, into the running installation; the edge keeps its processes.
+
+    The old brain works until the new one has been started once, beside it. Raises `UpError` when it does not start.
+    """
     supervisor = Supervisor(settings)
     if not supervisor.is_running():
         raise UpError("Nothing is running: `make up` starts the changed brain.")
     vendor.vendor()
+    _prepare(settings, source)
     migrate.apply(settings)
     supervisor.restart("brain")
     wait_until(lambda: probe.brain_version(settings) is not None, 60, "the brain")
     print("The brain was redeployed; the edge was not touched.")
+
+
+def _prepare(settings: Settings, source: Path) -> None:
+    command = prepare_command(settings, source)
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=wrangler.environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).strip()[-1500:]
+        raise UpError(f"The changed brain does not start; the one that was there goes on. It said:\n{said}")
 
 
 if __name__ == "__main__":

@@ -116,6 +116,15 @@ def heard(path: Path, hz: float, *, start: float = 0.0, end: float | None = None
     return heard_in(read(path), hz, start=start, end=end)
 
 
+def loud(path: Path) -> float:
+    """How many seconds of a WAV file are no silence: speech, music, anything."""
+    recording = read(path)
+    size = round(BLOCK_SECONDS * recording.rate)
+    floor = size * (_FULL_SCALE * 10 ** (LEVEL_NEEDED_DBFS / 20)) ** 2
+    blocks = (recording.samples[at : at + size] for at in range(0, len(recording.samples) - size + 1, size))
+    return BLOCK_SECONDS * sum(sum(sample * sample for sample in block) >= floor for block in blocks)
+
+
 def heard_in(recording: Recording, hz: float, *, start: float = 0.0, end: float | None = None) -> Heard:
     """Look for a tone in a recording between two times in seconds."""
     rate = recording.rate

@@ -1,7 +1,8 @@
 // Runs the brain on this machine: Miniflare (workerd with local D1, KV, R2, queues) behind one socket of its own.
 //
-//   node brain.mjs --state DIR --port N --bundle DIR [--vars FILE] [--control N] [--snapshots] [--root DIR]
+//   node brain.mjs --state DIR --port N --bundle DIR [--vars FILE] [--control N] [--snapshots] [--prepare] [--root DIR]
 //
+// With --prepare it ends when the snapshot of the code is there: the next start is quick, and the code does start.
 // Bindings come from wrangler.toml, data lies where `wrangler d1 … --local --persist-to DIR` looks for it, and requests
 // reach the Worker without Miniflare's own entry Worker in between. One JSON line on standard output tells that it is
 // ready. When workerd ends, so does this process: a supervisor restarts both, and the moment is not Miniflare's to choose.
@@ -30,6 +31,7 @@ const { values: given } = parseArgs({
     vars: { type: "string" },
     control: { type: "string" },
     snapshots: { type: "boolean", default: false },
+    prepare: { type: "boolean", default: false },
   },
 });
 for (const name of ["state", "port", "bundle"]) if (!given[name]) fail(`--${name} is missing`);
@@ -43,6 +45,7 @@ process.env.WRANGLER_SEND_METRICS = "false";
 const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = require("miniflare");
 const { config, worker } = readWorker();
 const snapshot = given.snapshots ? findSnapshot(join(resolve(given.bundle), "snapshots")) : undefined;
+if (given.prepare && snapshot?.made) process.exit(0);
 process.env.MINIFLARE_WORKERD_PATH = writeWrapper(require("workerd").default, join(state, "workerd.sh"));
 
 let workerd;
@@ -82,9 +85,13 @@ started = true;
 if (snapshot && !snapshot.made) keepSnapshot();
 // Miniflare's own handlers leave at once and take workerd down unasked.
 for (const name of ["SIGTERM", "SIGINT"]) process.removeAllListeners(name).on(name, stop);
-const control = given.control === undefined ? undefined : await serveControl(Number(given.control));
-const port = Number((await miniflare.unsafeGetDirectURL(config.name)).port);
-console.log(JSON.stringify({ ready: true, port, control, pid: process.pid, workerd_pid: workerd.pid }));
+if (given.prepare) {
+  stop();
+} else {
+  const control = given.control === undefined ? undefined : await serveControl(Number(given.control));
+  const port = Number((await miniflare.unsafeGetDirectURL(config.name)).port);
+  console.log(JSON.stringify({ ready: true, port, control, pid: process.pid, workerd_pid: workerd.pid }));
+}
 
 /** wrangler.toml as a Worker of Miniflare, with the modules that wrangler would upload. */
 function readWorker() {

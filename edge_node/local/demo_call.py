@@ -1,4 +1,7 @@
-"""The demo call: 1001 calls 1002 with real phones, each must hear the other's tone; then it must be on record."""
+"""The demo calls with real phones: 1001 calls 1002; 1002 calls the main flow, which connects him with 1001.
+
+Each must hear the other's tone, and both calls must be on record.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_node.local import audio
+from edge_node.local.demo_data import MAIN_FLOW
 from edge_node.local.phone import Phone
 from edge_node.local.settings import Settings
 from edge_node.local.waiting import wait_until
@@ -18,6 +22,7 @@ from edge_node.local.waiting import wait_until
 CALLER_HZ = 440
 CALLEE_HZ = 1000
 TALK_SEC = 2.0
+GREETING_SEC = 1.5
 
 
 class DemoError(Exception):
@@ -29,39 +34,93 @@ def was_heard(settings: Settings) -> bool:
 
 
 def place(settings: Settings, demo: dict[str, Any]) -> None:
-    """Places the call and prints each step. Raises `DemoError`."""
-    began = time.time_ns() // 1_000_000
+    """Places both calls and prints each step. Raises `DemoError`."""
     account = demo["accounts"][0]
-    caller, callee = account["users"][0], account["users"][1]
-    print(f"Demo call: {account['name']} {caller['extension']} calls {callee['extension']}")
-    with tempfile.TemporaryDirectory(prefix="tandem-demo-") as name:
-        folder = Path(name)
-        with _phone(caller, account, demo) as alice, _phone(callee, account, demo) as bob:
-            for phone, user in ((alice, caller), (bob, callee)):
-                phone.register()
-                _say(f"{user['extension']} registered (digest authentication)")
-            bob.auto_answer(0.5)
-            alice.play_tone(CALLER_HZ)
-            bob.play_tone(CALLEE_HZ)
-            alice.record(folder / "caller.wav")
-            bob.record(folder / "callee.wav")
-            alice.call(callee["extension"])
-            alice.wait_for("ringing", 10)
-            _say(f"{callee['extension']} rings")
-            alice.wait_for("answered", 10)
-            bob.wait_for("answered", 10)
-            _say("answered")
-            _show_cac(demo, account, live=1)
-            _talk(alice, bob)
-            alice.hang_up()
-            bob.wait_for("ended", 10)
-            _say("hung up")
-        _check_heard(folder / "caller.wav", CALLEE_HZ, f"{caller['extension']} hears {callee['extension']}")
-        _check_heard(folder / "callee.wav", CALLER_HZ, f"{callee['extension']} hears {caller['extension']}")
+    first, second = account["users"][0], account["users"][1]
+    with (
+        tempfile.TemporaryDirectory(prefix="tandem-demo-") as name,
+        _phone(first, account, demo) as alice,
+        _phone(second, account, demo) as bob,
+    ):
+        print(f"Demo call: {account['name']} {first['extension']} calls {second['extension']}")
+        for phone, user in ((alice, first), (bob, second)):
+            phone.register()
+            _say(f"{user['extension']} registered (digest authentication)")
+        began = time.time_ns() // 1_000_000
+        _ring(Path(name), alice, bob, demo, account)
+        record = _record(settings, account["id"], began)
+        _say(f"on record: {record['from_num']} -> {record['to_num']} {record['disposition']}, {record['billsec']} s")
+        print(f"Demo call: {account['name']} {second['extension']} calls {MAIN_FLOW}, the main flow")
+        began = time.time_ns() // 1_000_000
+        _through_the_menu(Path(name), bob, alice, demo, account)
+        answered = _record(settings, account["id"], began)
+        _say(
+            f"on record: {answered['from_num']} -> {answered['to_num']} {answered['disposition']}, "
+            f"{answered['billsec']} s, of which the media engine had {answered['media_app_ms'] / 1000:.1f} s"
+        )
+    (settings.state / "demo-call.json").write_text(json.dumps([record, answered]) + "\n")
+
+
+def _ring(folder: Path, alice: Phone, bob: Phone, demo: dict[str, Any], account: dict[str, Any]) -> None:
+    """A plain call: the media engine has no part in it."""
+    caller, callee = alice.config.user, bob.config.user
+    _speak(folder / "plain", alice, bob)
+    bob.auto_answer(0.5)
+    alice.call(callee)
+    alice.wait_for("ringing", 10)
+    _say(f"{callee} rings")
+    alice.wait_for("answered", 10)
+    bob.wait_for("answered", 10)
+    _say("answered")
+    _show_cac(demo, account, live=1)
+    _talk(alice, bob)
+    alice.hang_up()
+    for phone in (alice, bob):
+        phone.wait_for("ended", 10)
+    _say("hung up")
+    _hush(alice, bob)
+    _check_heard(folder / "plain-caller.wav", CALLEE_HZ, f"{caller} hears {callee}")
+    _check_heard(folder / "plain-callee.wav", CALLER_HZ, f"{callee} hears {caller}")
     _show_cac(demo, account, live=0)
-    record = _record(settings, account["id"], began)
-    _say(f"on record: {record['from_num']} -> {record['to_num']} {record['disposition']}, {record['billsec']} s")
-    (settings.state / "demo-call.json").write_text(json.dumps(record) + "\n")
+
+
+def _through_the_menu(folder: Path, bob: Phone, alice: Phone, demo: dict[str, Any], account: dict[str, Any]) -> None:
+    """The platform answers, and connects the caller with the front desk; then the engine is out of the audio."""
+    caller, callee = bob.config.user, alice.config.user
+    greeting = folder / "greeting.wav"
+    bob.record(greeting)
+    alice.auto_answer(0.5)
+    call = bob.call(MAIN_FLOW)
+    bob.wait_for("answered", 10, call=call)
+    _say("the media engine answers")
+    wait_until(lambda: audio.loud(greeting) >= GREETING_SEC, 15, "the greeting")
+    _say(f"{caller} hears the greeting and presses 2")
+    _speak(folder / "flow", bob, alice)
+    bob.send_dtmf("2", call)
+    alice.wait_for("answered", 15)
+    _say(f"{callee} rings, and answers")
+    _show_cac(demo, account, live=1)
+    _talk(bob, alice)
+    bob.hang_up(call)
+    alice.wait_for("ended", 10)
+    _say("hung up")
+    _hush(bob, alice)
+    _check_heard(folder / "flow-caller.wav", CALLEE_HZ, f"{caller} hears {callee}")
+    _check_heard(folder / "flow-callee.wav", CALLER_HZ, f"{callee} hears {caller}")
+    _show_cac(demo, account, live=0)
+
+
+def _speak(at: Path, caller: Phone, callee: Phone) -> None:
+    """Each plays a tone of its own, and what each hears is recorded."""
+    for phone, hz, who in ((caller, CALLER_HZ, "caller"), (callee, CALLEE_HZ, "callee")):
+        phone.play_tone(hz)
+        phone.record(at.with_name(f"{at.name}-{who}.wav"))
+
+
+def _hush(*phones: Phone) -> None:
+    for phone in phones:
+        phone.stop_playing()
+        phone.stop_recording()
 
 
 def _phone(user: dict[str, Any], account: dict[str, Any], demo: dict[str, Any]) -> Phone:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from edge_node.local import demo_flow
+from edge_node.local.demo_rows import Statement, fresh_id
 from edge_node.local.settings import LOOPBACK, Settings
 from edge_node.local.wrangler import wrangler
 from tandem.api import passwords
-from tandem.contracts.ids import Prefix, new_id
 from tandem.contracts.signature import node_credential
 from tandem.domain.digest import make_secrets
 from tandem.store.config_addresses import rows_of
@@ -23,6 +24,8 @@ ACME: Final = (("1001", False), ("1002", False), ("1003", False), ("2001", True)
 GLOBEX: Final = (("1001", False), ("1002", False))
 # (number, extension of the user that it rings)
 ACME_NUMBERS: Final = (("12025550100", "1001"),)
+MAIN_FLOW: Final = "600"
+MAIN_FLOW_NUMBER: Final = "12025550123"
 _TENANTS: Final = (
     ("Acme", "acme.tandem.test", ACME, ACME_NUMBERS),
     ("Globex", "globex.tandem.test", GLOBEX, ()),
@@ -33,11 +36,6 @@ CARRIER: Final = {
     "note": "an INVITE from this address is the demo carrier; phones use 127.0.0.1",
 }
 OWNER: Final = "demo@tandem.test"
-Statement = tuple[str, tuple[str | int | float | None, ...]]
-
-
-def fresh_id(prefix: Prefix) -> str:
-    return new_id(prefix, time.time_ns() // 1_000_000, secrets.token_bytes(10))
 
 
 def prepare(settings: Settings) -> bool:
@@ -122,7 +120,10 @@ def _tenant(
     account_id = fresh_id("acc")
     key, key_row = _key(account_id, f"{name}'s own", now)
     rows: list[Statement] = [
-        ("INSERT INTO account (id, name, created_at) VALUES (?, ?, ?)", (account_id, name, now)),
+        (
+            "INSERT INTO account (id, name, media_engine, created_at) VALUES (?, ?, 'embedded', ?)",
+            (account_id, name, now),
+        ),
         (
             "INSERT INTO sip_domain (id, account_id, domain, is_primary) VALUES (?, ?, ?, 1)",
             (fresh_id("dom"), account_id, domain),
@@ -152,8 +153,26 @@ def _tenant(
         )
     account: dict[str, Any] = {"id": account_id, "name": name, "domain": domain, "users": users, "api_key": key}
     if numbers:
-        account["dids"] = [{"e164": e164, "goes_to": f"user {extension}"} for e164, extension in numbers]
+        rows.extend(_answered_by_flow(account_id, by_extension[numbers[0][1]], now))
+        account["dids"] = [
+            *({"e164": e164, "goes_to": f"user {extension}"} for e164, extension in numbers),
+            {"e164": MAIN_FLOW_NUMBER, "goes_to": "flow main"},
+        ]
     return account, rows
+
+
+def _answered_by_flow(account_id: str, front_desk: str, now: int) -> Iterator[Statement]:
+    """The main flow with the extension and the number that lead to it."""
+    flow = demo_flow.main_flow(front_desk)
+    yield from demo_flow.rows(account_id, flow, now)
+    yield (
+        "INSERT INTO extension (id, account_id, digits, dest_kind, dest_id) VALUES (?, ?, ?, 'flow', ?)",
+        (fresh_id("ext"), account_id, MAIN_FLOW, flow.flow_id),
+    )
+    yield (
+        "INSERT INTO did (id, account_id, e164, label, dest_kind, dest_id) VALUES (?, ?, ?, 'Demo', 'flow', ?)",
+        (fresh_id("did"), account_id, MAIN_FLOW_NUMBER, flow.flow_id),
+    )
 
 
 def _person(

@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from edge_node.local import nodejs, render
 from edge_node.local.settings import REPOSITORY, Settings
 from edge_node.local.supervise import Program
 
 
-def programs(settings: Settings, control_port: int | None = None) -> list[Program]:
-    """The node's programs in starting order; node 1's has the brain. `control_port` is for tests (brain.mjs)."""
+def programs(settings: Settings, control_port: int | None = None, source: Path = REPOSITORY) -> list[Program]:
+    """The node's programs in starting order; node 1's has the brain.
+
+    For tests: `control_port` (brain.mjs), and another folder with the brain's `source`.
+    """
     edge = [
         Program("rtpengine", render.rtpengine_command(settings)),
         Program("kamailio", render.kamailio_command(settings)),
         Program("agent", agent_command(settings), environment=(("PYTHONPATH", f"{REPOSITORY}/worker:{REPOSITORY}"),)),
     ]
-    return [Program("brain", brain_command(settings, control_port)), *edge] if settings.node == 1 else edge
+    if settings.media_engine == "freeswitch":
+        edge.insert(2, Program("freeswitch", render.freeswitch_command(settings)))
+    return [Program("brain", brain_command(settings, control_port, source)), *edge] if settings.node == 1 else edge
 
 
-def brain_command(settings: Settings, control_port: int | None = None) -> list[str]:
+def brain_command(settings: Settings, control_port: int | None = None, source: Path = REPOSITORY) -> list[str]:
     control = [] if control_port is None else [f"--control={control_port}"]
+    return [*_brain(settings, settings.brain_state, settings.brain_port, source), *control]
+
+
+def prepare_command(settings: Settings, source: Path = REPOSITORY) -> list[str]:
+    """Starts the brain that is in `source` once, beside the one that runs and without its data, and ends."""
+    return [*_brain(settings, settings.state / "brain-next", 0, source), "--prepare"]
+
+
+def _brain(settings: Settings, state: Path, port: int, source: Path) -> list[str]:
     return [
         str(nodejs.binary()),
         str(REPOSITORY / "edge_node/local/brain.mjs"),
-        f"--state={settings.brain_state}",
-        f"--port={settings.brain_port}",
+        f"--root={source}",
+        f"--state={state}",
+        f"--port={port}",
         f"--bundle={settings.state / 'bundle'}",
         f"--vars={settings.secrets / 'brain.json'}",
         "--snapshots",
-        *control,
     ]
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 EDGE = ("kamailio", "kamailio-extra-modules", "kamailio-sqlite-modules", "rtpengine-daemon")
+PROMPTS = ("sox", "libsox-fmt-mp3", "opus-tools", "espeak-ng")
 LOCAL = ("runit",)
 TESTS = ("sip-tester",)
 # Their maintainer scripts enable these; a local installation starts its own processes.
@@ -21,7 +22,7 @@ class PackagesError(Exception):
     """One sentence that says what is missing and what to do."""
 
 
-def missing(names: Sequence[str] = EDGE + LOCAL + TESTS) -> list[str]:
+def missing(names: Sequence[str] = EDGE + PROMPTS + LOCAL + TESTS) -> list[str]:
     """Those that are not installed, by dpkg's own list."""
     try:
         found = subprocess.run(
@@ -36,7 +37,7 @@ def missing(names: Sequence[str] = EDGE + LOCAL + TESTS) -> list[str]:
     return [name for name in names if name not in installed]
 
 
-def install(names: Sequence[str] = EDGE + LOCAL + TESTS) -> bool:
+def install(names: Sequence[str] = EDGE + PROMPTS + LOCAL + TESTS) -> bool:
     """Installs what is missing; False when nothing was. A service that ran before is left as it is.
 
     Raises `PackagesError` without root and without passwordless sudo, or with apt's last words.

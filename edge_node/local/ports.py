@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from edge_node.local.settings import LOOPBACK, Settings
+from edge_node.local.settings import LOOPBACK, MEDIA_SIP_PORTS, Settings
 
 
 class PortError(Exception):
@@ -22,6 +22,15 @@ def check(settings: Settings) -> None:
         ("TANDEM_EVAPI_PORT", settings.evapi_port, socket.SOCK_STREAM),
         ("TANDEM_RPC_PORT", settings.rpc_port, socket.SOCK_STREAM),
     ]
+    if settings.media_engine == "embedded":
+        ports = range(settings.media_sip_port, settings.media_sip_port + MEDIA_SIP_PORTS)
+        wanted += [("TANDEM_MEDIA_SIP_PORT", port, socket.SOCK_DGRAM) for port in ports]
+    if settings.media_engine == "freeswitch":
+        wanted += [
+            ("TANDEM_MEDIA_SIP_PORT", settings.media_sip_port, socket.SOCK_DGRAM),
+            ("TANDEM_ESL_PORT", settings.esl_port, socket.SOCK_STREAM),
+            ("TANDEM_SOCKET_PORT", settings.socket_port, socket.SOCK_STREAM),
+        ]
     if settings.node == 1:
         wanted.append(("TANDEM_BRAIN_PORT", settings.brain_port, socket.SOCK_STREAM))
     for variable, port, kind in wanted:

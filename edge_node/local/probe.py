@@ -20,7 +20,12 @@ def checks(settings: Settings) -> dict[str, Callable[[], str | None]]:
         "rtpengine": lambda: rtpengine_version(settings),
         "kamailio": lambda: kamailio_version(settings),
         "agent": lambda: agent_version(settings),
+        "engine": lambda: engine_version(settings),
     }
+    if settings.media_engine == "none":
+        del found["engine"]
+    if settings.media_engine == "freeswitch":
+        found["freeswitch"] = lambda: freeswitch_version(settings)
     if settings.node != 1:
         del found["brain"]
     return found
@@ -37,23 +42,38 @@ def agent_version(settings: Settings) -> str | None:
     return None if answer is None or not answer.get("ok") else str(answer.get("version", ""))
 
 
+def engine_version(settings: Settings) -> str | None:
+    """What answers calls, as the agent that drives it knows it."""
+    answer = _get(f"http://{LOOPBACK}:{settings.agent_port}/healthz")
+    engine = None if answer is None else answer.get("media_engine")
+    return f"{engine['engine']} {engine['version']}" if isinstance(engine, dict) and engine.get("up") else None
+
+
 def kamailio_version(settings: Settings) -> str | None:
+    return _sip_version(settings.sip_port, "Server")
+
+
+def freeswitch_version(settings: Settings) -> str | None:
+    return _sip_version(settings.media_sip_port, "User-Agent")
+
+
+def _sip_version(sip_port: int, header: str) -> str | None:
     """By a SIP OPTIONS, as a phone would ask."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(TIMEOUT_SEC)
         client.bind((LOOPBACK, 0))
         port = client.getsockname()[1]
-        to = f"sip:{LOOPBACK}:{settings.sip_port}"
+        to = f"sip:{LOOPBACK}:{sip_port}"
         request = (
             f"OPTIONS {to} SIP/2.0\r\nVia: SIP/2.0/UDP {LOOPBACK}:{port};branch=z9hG4bK-probe-{port};rport\r\n"
             f"Max-Forwards: 70\r\nFrom: <sip:probe@{LOOPBACK}>;tag=probe{port}\r\nTo: <{to}>\r\n"
             f"Call-ID: probe-{port}@{LOOPBACK}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
         )
-        answer = _ask(client, request.encode(), settings.sip_port)
+        answer = _ask(client, request.encode(), sip_port)
     if answer is None or not answer.startswith("SIP/2.0 200"):
         return None
-    server = re.search(r"^Server: *(.+?)\r?$", answer, re.MULTILINE | re.IGNORECASE)
-    return server.group(1) if server else "unknown"
+    told = re.search(rf"^{header}: *(.+?)\r?$", answer, re.MULTILINE | re.IGNORECASE)
+    return told.group(1) if told else "unknown"
 
 
 def rtpengine_version(settings: Settings) -> str | None:

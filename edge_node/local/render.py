@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from edge_node.local.settings import LOOPBACK, REPOSITORY, Settings
+from edge_node.local.settings import LOOPBACK, MEDIA_SIP_PORTS, REPOSITORY, Settings
 
 ANSIBLE: Final = REPOSITORY / "edge_node/ansible"
-_INPUTS: Final = ("edge_node/ansible", "edge_node/kamailio", "edge_node/rtpengine")
+_INPUTS: Final = ("edge_node/ansible", "edge_node/kamailio", "edge_node/rtpengine", "edge_node/freeswitch")
 _OUTPUTS: Final = (
     "etc/kamailio/kamailio.cfg",
     "etc/rtpengine.conf",
@@ -61,22 +61,39 @@ def rtpengine_command(settings: Settings) -> list[str]:
     return ["/usr/bin/rtpengine", f"--config-file={settings.node_state / 'etc/rtpengine.conf'}"]
 
 
-def render(settings: Settings, overrides: Mapping[str, Any] | None = None) -> bool:
+def freeswitch_command(settings: Settings) -> list[str]:
+    """In the foreground, logging to standard output; SIGTERM ends it, within seven seconds."""
+    etc, data, run = (settings.node_state / folder / "freeswitch" for folder in ("etc", "data", "run"))
+    folders = [("-conf", etc), ("-run", run)]
+    folders += [(f"-{name}", data) for name in ("log", "db", "storage", "recordings", "cache", "temp")]
+    return [settings.freeswitch, "-nonat", "-nf", *(str(part) for pair in folders for part in pair)]
+
+
+def render(settings: Settings, overrides: Mapping[str, Any] | None = None, *, role: str | None = None) -> bool:
     """Writes etc/, data/ and run/ of the node; False when nothing had changed since the last time.
 
-    `overrides` are role variables (tests shorten timers with them). Raises `RenderError`.
+    `overrides` are role variables (tests shorten timers with them); `role`: this one alone. Raises `RenderError`.
     """
     target = settings.node_state
     variables = {**_variables(settings), **(overrides or {})}
+    if role is not None:
+        target.mkdir(parents=True, exist_ok=True)
+        _play(target, variables, "--tags", role)
+        return True
     stamp = target / "etc/.rendered"
     wanted = _digest(variables)
-    if _read(stamp) == wanted and all((target / name).exists() for name in _OUTPUTS):
+    if _read(stamp) == wanted and all((target / name).exists() for name in _outputs(settings)):
         return False
     stamp.unlink(missing_ok=True)
     target.mkdir(parents=True, exist_ok=True)
     _play(target, variables)
     stamp.write_text(wanted)
     return True
+
+
+def _outputs(settings: Settings) -> tuple[str, ...]:
+    more = ("etc/event-socket", "etc/freeswitch/freeswitch.xml") if settings.media_engine == "freeswitch" else ()
+    return _OUTPUTS + more
 
 
 def _variables(settings: Settings) -> dict[str, Any]:
@@ -94,6 +111,17 @@ def _variables(settings: Settings) -> dict[str, Any]:
         "tandem_ng_port": settings.ng_port,
         "tandem_rtp_min": settings.rtp_min,
         "tandem_rtp_max": settings.rtp_max,
+        "tandem_media_engine": settings.media_engine,
+        "tandem_media_address": LOOPBACK,
+        "tandem_media_sip_port": settings.media_sip_port,
+        "tandem_media_sip_ports": MEDIA_SIP_PORTS,
+        "tandem_media_rtp_min": settings.media_rtp_min,
+        "tandem_media_rtp_max": settings.media_rtp_max,
+        "tandem_esl_port": settings.esl_port,
+        "tandem_socket_port": settings.socket_port,
+        # The supervisor keeps what the switch says.
+        "freeswitch_log_file": "/dev/stdout",
+        "freeswitch_log_bytes": 0,
         "kamailio_workers": 4,
         "kamailio_tcp_workers": 2,
         "kamailio_answer_workers": 4,
@@ -134,7 +162,7 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _play(target: Path, variables: Mapping[str, Any]) -> None:
+def _play(target: Path, variables: Mapping[str, Any], *options: str) -> None:
     """The variables carry the node's credential: they travel in a private file, never on the command line."""
     with tempfile.TemporaryDirectory(dir=target) as folder:
         private = Path(folder) / "variables.json"
@@ -145,6 +173,7 @@ def _play(target: Path, variables: Mapping[str, Any]) -> None:
             "localhost,",
             "--extra-vars",
             f"@{private}",
+            *options,
             str(ANSIBLE / "local.yml"),
         ]
         environment = {

@@ -8,6 +8,7 @@ another way to the brain.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,15 @@ PORTS = {
     "TANDEM_RPC_PORT": 8087,
     "TANDEM_RTP_MIN": 30000,
     "TANDEM_RTP_MAX": 30999,
+    "TANDEM_MEDIA_SIP_PORT": 5080,
+    "TANDEM_MEDIA_RTP_MIN": 32000,
+    "TANDEM_MEDIA_RTP_MAX": 32999,
+    "TANDEM_ESL_PORT": 8021,
+    "TANDEM_SOCKET_PORT": 8084,
 }
+# From TANDEM_MEDIA_SIP_PORT on: one for each process of the media engine.
+MEDIA_SIP_PORTS = 32
+MEDIA_ENGINES = ("embedded", "freeswitch", "none")
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,14 @@ class Settings:
     rpc_port: int
     rtp_min: int
     rtp_max: int
+    media_sip_port: int
+    media_rtp_min: int
+    media_rtp_max: int
+    esl_port: int
+    socket_port: int
     brain_url: str
+    media_engine: str
+    freeswitch: str
 
     @property
     def brain_state(self) -> Path:
@@ -83,8 +99,23 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         rpc_port=port("TANDEM_RPC_PORT"),
         rtp_min=port("TANDEM_RTP_MIN"),
         rtp_max=port("TANDEM_RTP_MAX"),
+        media_sip_port=port("TANDEM_MEDIA_SIP_PORT"),
+        media_rtp_min=port("TANDEM_MEDIA_RTP_MIN"),
+        media_rtp_max=port("TANDEM_MEDIA_RTP_MAX"),
+        esl_port=port("TANDEM_ESL_PORT"),
+        socket_port=port("TANDEM_SOCKET_PORT"),
         brain_url=env.get("TANDEM_BRAIN_URL") or f"http://{LOOPBACK}:{brain_port}",
+        media_engine=_choice(env, "TANDEM_MEDIA_ENGINE", MEDIA_ENGINES),
+        freeswitch=env.get("TANDEM_FREESWITCH") or shutil.which("freeswitch") or "/usr/bin/freeswitch",
     )
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """The first is the default."""
+    text = env.get(name) or choices[0]
+    if text not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {text!r}")
+    return text
 
 
 def _number(env: Mapping[str, str], name: str, default: int, *, lowest: int, highest: int) -> int:

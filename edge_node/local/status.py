@@ -8,7 +8,7 @@ from edge_node.local import probe
 from edge_node.local.settings import Settings
 from edge_node.local.supervise import Supervisor
 
-NOT_BUILT = ("tls", "wss", "freeswitch")
+NOT_BUILT = ("tls", "wss")
 
 
 def show(settings: Settings) -> bool:
@@ -20,6 +20,8 @@ def show(settings: Settings) -> bool:
         "rtpengine": settings.ng_port,
         "kamailio": settings.sip_port,
         "agent": settings.agent_port,
+        "engine": settings.media_sip_port,
+        "freeswitch": settings.media_sip_port,
     }
     all_up = True
     print(f"{'part':<12} {'state':<6} {'version':<34} {'port':<6} {'pid':<8} last error")
@@ -31,7 +33,8 @@ def show(settings: Settings) -> bool:
         error = "" if version is not None else _last_error(supervisor, name)
         word = "down" if version is None else "up"
         print(f"{name:<12} {word:<6} {version or '-':<34.34} {ports[name]:<6} {pid:<8} {error}")
-    for name in NOT_BUILT:
+    off = [*NOT_BUILT, *(["freeswitch"] if settings.media_engine != "freeswitch" else [])]
+    for name in off:
         print(f"{name:<12} {'off':<6} {'-':<34} {'-':<6} {'-':<8}")
     return all_up
 
@@ -57,6 +60,8 @@ def follow_logs(settings: Settings) -> int:
 
 
 def _last_error(supervisor: Supervisor, name: str) -> str:
+    if name == "engine":
+        name = "agent"
     if name not in supervisor.states():
         return "not started (run `make up`)"
     log = supervisor.log_file(name)

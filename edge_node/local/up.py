@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from edge_node.local import bundle, demo_call, demo_data, migrate, packages, ports, probe, render, vendor
 from edge_node.local.installation import programs
@@ -29,6 +30,11 @@ def up(settings: Settings) -> None:
     if settings.node != 1 and not probe.brain_version(settings):
         raise UpError("Node 2 joins a running installation: run `make up` first.")
     check_disk(settings)
+    if settings.media_engine == "freeswitch" and not Path(settings.freeswitch).is_file():
+        raise UpError(
+            f"There is no FreeSWITCH at {settings.freeswitch}: install the vendor's package, name the program by "
+            "TANDEM_FREESWITCH, or leave TANDEM_MEDIA_ENGINE alone."
+        )
     _step("Debian packages", packages.install)
     if not running:
         ports.check(settings)
@@ -88,7 +94,7 @@ def _wait_ready(settings: Settings) -> None:
         try:
             wait_until(lambda check=check: check() is not None, READY_SEC, name)  # type: ignore[misc]  # mypy cannot infer a lambda's default
         except WaitError as error:
-            log = Supervisor(settings).log_file(name)
+            log = Supervisor(settings).log_file("agent" if name == "engine" else name)
             tail = log.read_text(errors="replace").splitlines()[-5:] if log.is_file() else []
             raise UpError(
                 f"{name} did not get ready in {READY_SEC} s; its log {log} ends:\n" + "\n".join(tail)
@@ -103,6 +109,6 @@ def _demo(settings: Settings, call: bool) -> None:
     user = acme["users"][0]
     print(
         f"Register a phone: server {demo['sip']} (UDP or TCP), domain {acme['domain']}, user {user['auth_username']}, "
-        f"password {user['password']}; then call {acme['users'][1]['extension']}. All logins: "
-        f"{settings.state / 'demo.json'}"
+        f"password {user['password']}; then call {acme['users'][1]['extension']}, or 600 for the main flow. "
+        f"All logins: {settings.state / 'demo.json'}"
     )

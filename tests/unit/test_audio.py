@@ -130,3 +130,13 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(stereo)
     with pytest.raises(ValueError, match="16-bit mono"):
         audio.read(path)
+
+
+def test_loud_counts_whatever_is_no_silence(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.wav"
+    audio.write_samples(path, silence(0.5) + noise(1.0) + silence(0.5) + sine(440, 0.5) + sine(440, 1.0, -60.0))
+    assert audio.loud(path) == pytest.approx(1.5)
+
+
+def test_nothing_is_loud_in_a_recording_that_has_not_begun(tmp_path: Path) -> None:
+    assert audio.loud(tmp_path / "none.wav") == 0

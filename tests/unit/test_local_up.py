@@ -17,8 +17,9 @@ import pytest
 from edge_node.local import packages, ports, up
 from edge_node.local.packages import PackagesError
 from edge_node.local.ports import PortError
-from edge_node.local.settings import LOOPBACK, PORTS, REPOSITORY, Settings, load
+from edge_node.local.settings import LOOPBACK, MEDIA_SIP_PORTS, PORTS, REPOSITORY, Settings, load
 from edge_node.local.up import UpError
+from tests.support import ports as own
 
 NO_SERVICE = 101  # policy-rc.d: "action forbidden by policy" (invoke-rc.d(8))
 
@@ -27,13 +28,9 @@ NO_SERVICE = 101  # policy-rc.d: "action forbidden by policy" (invoke-rc.d(8))
 
 
 def free_settings(node: int = 1) -> Settings:
-    """Ports that nobody holds: a moment ago the kernel had them to give."""
-    probes = {name: socket.socket(socket.AF_INET, socket.SOCK_STREAM) for name in PORTS}
-    for probe in probes.values():
-        probe.bind((LOOPBACK, 0))
-    environment = {name: str(probe.getsockname()[1]) for name, probe in probes.items()}
-    for probe in probes.values():
-        probe.close()
+    """Ports that nobody holds."""
+    environment = dict(zip(PORTS, map(str, own.free(len(PORTS))), strict=True))
+    environment["TANDEM_MEDIA_SIP_PORT"] = str(12_000 + own.place() * MEDIA_SIP_PORTS)
     return load(environment | {"TANDEM_NODE": str(node)})
 
 
