@@ -12,28 +12,39 @@ from edge_node.local.settings import REPOSITORY
 DOMAIN = "tests/unit/domain"
 FAST = ("tests/unit", "tests/contract", "tests/property", "tests/simulation")
 WORKER = "tests/worker"
-# Two at once where nothing waits for a clock; phones and the edge have the machine to themselves.
+# Two at once where nothing waits for a clock.
 PARALLEL = ("--numprocesses=2", "--dist=worksteal")
-# Each file has brains of its own.
+# Each file has brains, or nodes, of its own.
 BY_FILE = ("--numprocesses=2", "--dist=loadfile")
-REAL = ("tests/edge", "tests/e2e")
+# Phones wait most of the time: two installations, nodes or engines at once, each on ports of its own.
+REAL = ("tests/e2e", "tests/edge", "tests/engine")
+# They measure times, so they have the machine to themselves.
+ALONE = (
+    "tests/e2e/test_load.py",
+    "tests/e2e/test_flow_load.py",
+    "tests/e2e/test_redeploy.py",
+    "tests/e2e/test_failures.py",
+    "tests/edge/test_kamailio_absence.py",
+    "tests/engine/test_load.py",
+)
+STEPS = (
+    ("coverage", "run", "-m", "pytest", DOMAIN),
+    ("coverage", "report"),
+    ("pytest", *PARALLEL, *FAST, f"--ignore={DOMAIN}"),
+    ("pytest", *BY_FILE, WORKER),
+    ("pytest", *BY_FILE, *REAL, *(f"--ignore={file}" for file in ALONE)),
+    ("pytest", *ALONE),
+)
 
 
 def main() -> int:
     packages.install()
     vendor.vendor()
     bundle.pack(REPOSITORY / "node_modules", REPOSITORY / ".wrangler/bundle")
-    steps = (
-        ["-m", "coverage", "run", "-m", "pytest", DOMAIN],
-        ["-m", "coverage", "report"],
-        ["-m", "pytest", *PARALLEL, *FAST, f"--ignore={DOMAIN}"],
-        ["-m", "pytest", *BY_FILE, WORKER],
-        ["-m", "pytest", *REAL],
-    )
-    for step in steps:
+    for step in STEPS:
         began = time.monotonic()
-        print(f"--- {' '.join(step[1:])}", flush=True)
-        done = subprocess.run([sys.executable, *step], cwd=REPOSITORY, check=False)
+        print(f"--- {' '.join(step)}", flush=True)
+        done = subprocess.run([sys.executable, "-m", *step], cwd=REPOSITORY, check=False)
         print(f"--- {time.monotonic() - began:.0f} s", flush=True)
         if done.returncode != 0:
             return done.returncode

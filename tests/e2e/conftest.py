@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from edge_node.local import demo_data
+from edge_node.local import demo_rows
 from edge_node.local.phone import Phone
+from tests.e2e.flow_house import House
 from tests.e2e.installation import Installation
 from tests.e2e.phones import Phones
 from tests.edge.raw_sip import LOOPBACK, RawPhone
@@ -37,6 +38,20 @@ def tandem(installed: Installation) -> Iterator[Installation]:
     installed.wait_ready()
     for account in range(len(installed.demo["accounts"])):
         installed.wait_live(0, 45, account)
+    installed.forget_phones()
+
+
+@pytest.fixture(scope="session")
+def prepared(installed: Installation, tmp_path_factory: pytest.TempPathFactory) -> House:
+    house = House(installed, tmp_path_factory.mktemp("house"))
+    house.prepare()
+    return house
+
+
+@pytest.fixture
+def house(prepared: House, tandem: Installation) -> House:
+    """The demo account whose flows have tones for prompts."""
+    return prepared
 
 
 @pytest.fixture
@@ -97,7 +112,7 @@ def registered(tandem: Installation) -> Iterator[Registered]:
 @pytest.fixture
 def group(tandem: Installation) -> Iterator[Group]:
     """`group(("1002", 0, None), ("1003", 2, 5))` makes extension 650: members with delay and time-out in seconds."""
-    account, group_id = tandem.account()["id"], demo_data.fresh_id("rg")
+    account, group_id = tandem.account()["id"], demo_rows.fresh_id("rg")
 
     def make(*members: tuple[str, int, int | None], seconds: int = 20, strategy: str = "ring_all") -> None:
         tandem.sql(
@@ -112,7 +127,7 @@ def group(tandem: Installation) -> Iterator[Group]:
                 "INSERT INTO ring_group_member"
                 " (id, account_id, ring_group_id, user_id, position, delay_sec, timeout_sec)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                demo_data.fresh_id("rgm"),
+                demo_rows.fresh_id("rgm"),
                 account,
                 group_id,
                 tandem.user(extension)["id"],
@@ -122,7 +137,7 @@ def group(tandem: Installation) -> Iterator[Group]:
             )
         tandem.sql(
             "INSERT INTO extension (id, account_id, digits, dest_kind, dest_id) VALUES (?, ?, '650', 'ring_group', ?)",
-            demo_data.fresh_id("ext"),
+            demo_rows.fresh_id("ext"),
             account,
             group_id,
         )

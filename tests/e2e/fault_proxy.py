@@ -14,6 +14,7 @@ from aiohttp import web
 
 HOST = "127.0.0.1"
 PASSED_ON = ("x-tandem-node", "x-tandem-timestamp", "x-tandem-request-id", "x-tandem-signature", "content-type")
+PASSED_BACK = ("content-type", "etag")
 Slow = Callable[[str, str], float]
 
 
@@ -79,7 +80,8 @@ class FaultProxy:
             async with self._session.request(
                 request.method, self._target + request.path_qs, data=body, headers=headers
             ) as reply:
-                return web.Response(status=reply.status, body=await reply.read(), content_type=reply.content_type)
+                back = {name: reply.headers[name] for name in PASSED_BACK if name in reply.headers}
+                return web.Response(status=reply.status, body=await reply.read(), headers=back)
         except aiohttp.ClientError:
             if request.transport is not None:
                 request.transport.abort()

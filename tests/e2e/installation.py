@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
-import socket
 import sqlite3
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,15 +15,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from edge_node.local import bundle, demo_data, migrate, probe, render
+from edge_node.local import bundle, demo_data, demo_rows, migrate, probe, render
 from edge_node.local.installation import programs
-from edge_node.local.settings import LOOPBACK, PORTS, REPOSITORY, Settings, load
+from edge_node.local.settings import LOOPBACK, MEDIA_SIP_PORTS, PORTS, REPOSITORY, Settings, load
 from edge_node.local.supervise import Supervisor
 from edge_node.local.waiting import wait_until
 from tandem.domain.digest import make_secrets
 from tests.e2e.fault_proxy import FaultProxy
+from tests.edge.raw_sip import RawPhone
+from tests.support import ports
 
 RTP_PORTS = 1000
+MEDIA_RTP_PORTS = 500
+MEDIA_SIP_BASE = 13_200
 # A dead call is found within seconds, where production takes a minute or two.
 QUICK = {"kamailio_dialog_keepalive_sec": 30, "rtpengine_media_timeout_sec": 10}
 
@@ -33,22 +37,28 @@ class Installation:
 
     def __init__(self, state: Path) -> None:
         self.settings = _settings(state)
-        self.proxy = FaultProxy(_free_port(), f"http://{LOOPBACK}:{self.settings.brain_port}")
+        self.proxy = FaultProxy(ports.free()[0], f"http://{LOOPBACK}:{self.settings.brain_port}")
         self.settings = _settings(state, self.settings, self.proxy.url)
         self.supervisor = Supervisor(self.settings)
-        self.control_port = _free_port()
+        self.control_port = ports.free()[0]
+        # Where a test may have a server of its own that flows ask.
+        self.web_port = ports.free()[0]
         self.since = 0
+        # What the brain runs: a link, so that it can be another brain the next time it starts.
+        self.source = state / "source"
 
     def __enter__(self) -> Self:
         settings = self.settings
+        self.source.symlink_to(REPOSITORY)
         bundle.pack(REPOSITORY / "node_modules", settings.state / "bundle")
         migrate.apply(settings)
         demo_data.prepare(settings)
+        self._allow_web(settings)
         render.render(settings, QUICK)
         self.demo: dict[str, Any] = json.loads((settings.state / "demo.json").read_text())
         self.proxy.__enter__()
         try:
-            self.supervisor.start(programs(settings, self.control_port))
+            self.supervisor.start(programs(settings, self.control_port, self.source))
             self.wait_ready()
         except BaseException:
             self.__exit__(None, None, None)
@@ -60,6 +70,44 @@ class Installation:
     ) -> None:
         self.supervisor.stop()
         self.proxy.__exit__(kind, error, trace)
+
+    @contextlib.contextmanager
+    def changed_brain(self, version: str, **edits: tuple[str, str]) -> Iterator[None]:
+        """Another brain lies ready for whoever redeploys: its version, and in files (`tandem__domain__x`: of
+        tandem/domain/x.py) one text for another. The old one runs again afterwards."""
+        changed = self.settings.state / f"source-{version}"
+        shutil.copytree(REPOSITORY / "worker", changed / "worker", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(REPOSITORY / "wrangler.toml", changed)
+        for name in ("node_modules", "python_modules"):
+            (changed / name).symlink_to(REPOSITORY / name)
+        for module, (old, new) in edits.items():
+            path = changed / "worker" / f"{module.replace('__', '/')}.py"
+            text = path.read_text()
+            assert text.count(old) == 1, f"{module} has {old!r} {text.count(old)} times"
+            path.write_text(text.replace(old, new))
+        variables = self.settings.secrets / "brain.json"
+        before = variables.read_text()
+        variables.write_text(json.dumps(json.loads(before) | {"TANDEM_VERSION": version}))
+        self._run(changed)
+        try:
+            yield
+        finally:
+            variables.write_text(before)
+            self._run(REPOSITORY)
+            if probe.brain_version(self.settings) == version:
+                self.supervisor.restart("brain")
+                self.wait_ready()
+            shutil.rmtree(changed)
+
+    def _run(self, source: Path) -> None:
+        self.source.unlink()
+        self.source.symlink_to(source)
+
+    def _allow_web(self, settings: Settings) -> None:
+        """HTTP nodes of flows reach no private address but this one."""
+        path = settings.secrets / "brain.json"
+        variables = json.loads(path.read_text()) | {"TANDEM_HTTP_ALLOW": f"{LOOPBACK}:{self.web_port}"}
+        path.write_text(json.dumps(variables))
 
     def wait_ready(self) -> None:
         for name, check in probe.checks(self.settings).items():
@@ -90,6 +138,17 @@ class Installation:
             return view["live_calls"] == count and (count > 0 or held == 0)
 
         wait_until(reached, seconds, f"{count} live calls in the brain, and no place held without one")
+
+    def forget_phones(self) -> None:
+        """Takes off what is still registered of phones that are gone: the next test's calls find its own alone."""
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{self.settings.agent_port}/healthz", timeout=10) as reply:
+            if not json.loads(reply.read())["contacts"]:
+                return
+        for account in self.demo["accounts"]:
+            for user in account["users"]:
+                edge = (LOOPBACK, self.settings.sip_port)
+                with RawPhone(user["auth_username"], user["password"], account["domain"], edge) as phone:
+                    phone.register(expires=0, contact="*")
 
     def counters(self) -> dict[str, Any]:
         return self._get("/ops/counters")
@@ -137,7 +196,7 @@ class Installation:
         self.sql(
             "INSERT INTO sip_device (id, account_id, user_id, auth_username, realm, ha1, ha1b, ha1_sha256, ha1b_sha256)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            demo_data.fresh_id("dev"),
+            demo_rows.fresh_id("dev"),
             account["id"],
             user["id"],
             auth_username,
@@ -230,30 +289,13 @@ def _passes(check: Callable[[], object | None]) -> bool:
 
 def _settings(state: Path, known: Settings | None = None, brain_url: str = "", node: int = 1) -> Settings:
     """Settings with ports that are free now; the same ones again when `known` is given."""
-    names = [name for name in PORTS if not name.startswith("TANDEM_RTP")]
-    environment = {name: str(_free_port()) for name in names}
+    names = [name for name in PORTS if "_RTP_" not in name and name != "TANDEM_MEDIA_SIP_PORT"]
+    environment = dict(zip(names, map(str, ports.free(len(names))), strict=True))
     if known is not None:
         environment = {name: str(getattr(known, name.removeprefix("TANDEM_").lower())) for name in names}
-    base = 41_000 + (os.getpid() + node - 1) % 8 * RTP_PORTS
+    place = 2 * ports.place() + node - 1
+    base, media = 41_000 + place * RTP_PORTS, 15_200 + place * MEDIA_RTP_PORTS
     environment |= {"TANDEM_RTP_MIN": str(base), "TANDEM_RTP_MAX": str(base + RTP_PORTS - 1)}
+    environment |= {"TANDEM_MEDIA_RTP_MIN": str(media), "TANDEM_MEDIA_RTP_MAX": str(media + MEDIA_RTP_PORTS - 1)}
+    environment["TANDEM_MEDIA_SIP_PORT"] = str(MEDIA_SIP_BASE + place * MEDIA_SIP_PORTS)
     return load({**environment, "TANDEM_STATE": str(state), "TANDEM_BRAIN_URL": brain_url, "TANDEM_NODE": str(node)})
-
-
-def _free_port() -> int:
-    """Free for TCP and UDP, below the range that the kernel hands out by itself."""
-    for port in range(20_000 + os.getpid() * 37 % 10_000, 32_000):
-        if port in _given:
-            continue
-        try:
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-                tcp.bind((LOOPBACK, port))
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-                udp.bind((LOOPBACK, port))
-        except OSError:
-            continue
-        _given.add(port)
-        return port
-    raise RuntimeError("no free port below 32000")
-
-
-_given: set[int] = set()

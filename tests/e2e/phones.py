@@ -102,19 +102,23 @@ class Phones:
             recording.callback(listener.stop_recording)
             self._hears(path, listener, speaker, seconds)
 
-    def hears_nobody(self, listener: Phone, *, seconds: float = TALK_SECONDS) -> None:
-        """Fail if from now on, for `seconds`, the listener hears any phone of this test (itself too)."""
+    def hears_nobody(self, listener: Phone, *, seconds: float = TALK_SECONDS, after: float = 0.0) -> None:
+        """Fail if from now on, for `seconds`, the listener hears any phone of this test (itself too).
+
+        `after` so many seconds, where his jitter buffer may still hold what was said before.
+        """
         path = self._record(listener)
         with contextlib.ExitStack() as recording:
             recording.callback(listener.stop_recording)
+            seconds += after
             until(lambda: audio.read(path).seconds >= seconds, seconds + TALK_DEADLINE, "the recording stands still")
-        self._hears_nobody(path, listener)
+        self._hears_nobody(path, listener, after=after)
 
-    def _hears_nobody(self, path: Path, listener: Phone, but: Phone | None = None) -> None:
+    def _hears_nobody(self, path: Path, listener: Phone, but: Phone | None = None, after: float = 0.0) -> None:
         recording = audio.read(path)
         for phone, tone in self._tones.items():
             if but is None or tone != self._tones[but]:
-                assert not audio.heard_in(recording, tone).total, f"{listener} hears {phone}"
+                assert not audio.heard_in(recording, tone, start=after).total, f"{listener} hears {phone}"
 
     def _hears(self, path: Path, listener: Phone, speaker: Phone, seconds: float) -> None:
         tone = self._tones[speaker]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edge_node.local import demo_data
+from edge_node.local import demo_rows
 from edge_node.local.waiting import wait_until
 from tests.e2e.by_hand import (
     RINGS_SEC,
@@ -54,7 +54,7 @@ def did(tandem: Installation) -> Iterator[Callable[..., None]]:
 def hours(tandem: Installation, did: Callable[..., None]) -> Iterator[Rule]:
     """`hours("weekly", dow=1)` adds a rule to the number's opening hours; closed it rings 1003, on a holiday it is
     busy."""
-    account, schedule = tandem.account()["id"], demo_data.fresh_id("sch")
+    account, schedule = tandem.account()["id"], demo_rows.fresh_id("sch")
     tandem.sql(
         "INSERT INTO time_schedule (id, account_id, name, timezone) VALUES (?, ?, 'now', 'UTC')", schedule, account
     )
@@ -69,7 +69,7 @@ def hours(tandem: Installation, did: Callable[..., None]) -> Iterator[Rule]:
     def rule(kind: str, **columns: str | int) -> None:
         names = ["id", "account_id", "schedule_id", "kind", *columns]
         marks = ", ".join("?" * len(names))
-        values = (demo_data.fresh_id("schr"), account, schedule, kind, *columns.values())
+        values = (demo_rows.fresh_id("schr"), account, schedule, kind, *columns.values())
         tandem.sql(f"INSERT INTO time_schedule_rule ({', '.join(names)}) VALUES ({marks})", *values)
 
     yield rule
@@ -122,7 +122,7 @@ def test_nobody_answers_and_the_deputy_rings(tandem: Installation, registered: R
         began = time.monotonic()
         invite = dial(caller, "1002")
         is_cancelled(away, rings(away))
-        assert time.monotonic() - began >= 2
+        assert time.monotonic() - began >= 1.8  # tm counts in ticks of its own, and may begin in the middle of one
         arrived = rings(deputy)
         assert "reason=no-answer" in arrived.get("Diversion")
         hangs_up(caller, invite, (deputy, arrived))
@@ -204,7 +204,7 @@ def test_a_numbers_channels_are_full_and_free_again(
 
 def test_a_window_is_full_until_its_time_has_passed(tandem: Installation, registered: Registered) -> None:
     caller, callee = registered("1001"), registered("1002")
-    limit, seconds = demo_data.fresh_id("lim"), 4
+    limit, seconds = demo_rows.fresh_id("lim"), 4
     tandem.sql(
         "INSERT INTO call_limit (id, account_id, scope_kind, scope_id, direction, period_sec, max_count)"
         " VALUES (?, ?, 'user', ?, 'any', ?, 1)",

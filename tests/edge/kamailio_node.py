@@ -15,31 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from edge_node.local.render import kamailio_command, render, rtpengine_command
-from edge_node.local.settings import Settings, load
+from edge_node.local.settings import MEDIA_SIP_PORTS, Settings, load
+from tests.support import ports
 
 READY_SEC = 15.0
 
 
-def free_ports(count: int) -> list[int]:
-    """Free for UDP and TCP on loopback, below the range from which the kernel gives out ports by itself."""
-    found: list[int] = []
-    port = 20_000 + os.getpid() % 8_000
-    while len(found) < count:
-        port += 1
-        try:
-            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-                with socket.socket(socket.AF_INET, kind) as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        found.append(port)
-    return found
-
-
 class Node:
     def __init__(self, state: Path, overrides: Mapping[str, Any]) -> None:
-        sip, evapi, rpc, ng, agent = free_ports(5)
-        rtp = 49_000 + os.getpid() % 50 * 200
+        sip, evapi, rpc, ng, agent = ports.free(5)
+        place = ports.place()
+        rtp, media, media_rtp = 57_000 + place * 200, 12_000 + place * MEDIA_SIP_PORTS, 13_500 + place * 400
         self.settings: Settings = load(
             {
                 "TANDEM_STATE": str(state),
@@ -50,6 +36,9 @@ class Node:
                 "TANDEM_AGENT_PORT": str(agent),
                 "TANDEM_RTP_MIN": str(rtp),
                 "TANDEM_RTP_MAX": str(rtp + 199),
+                "TANDEM_MEDIA_SIP_PORT": str(media),
+                "TANDEM_MEDIA_RTP_MIN": str(media_rtp),
+                "TANDEM_MEDIA_RTP_MAX": str(media_rtp + 399),
             }
         )
         self.settings.secrets.mkdir(parents=True)

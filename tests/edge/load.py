@@ -25,14 +25,27 @@ DATAGRAM = 65_535
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """An INVITE's final response other than 200 and 407."""
+
+    status: int
+    retry_after: str
+
+
+@dataclass(frozen=True)
 class Report:
-    """What came of the calls; times in milliseconds from the first INVITE (without credentials) to the 200."""
+    """What came of the calls; times in milliseconds from the first INVITE (without credentials) to the 200.
+
+    `refusals` are among the `failures`; `longest_wait` is what any one INVITE waited for its final response, in s.
+    """
 
     calls: int
     failures: tuple[str, ...]
     retransmissions: int
     seconds: float
     setup_ms: tuple[float, ...]
+    refusals: tuple[Refusal, ...]
+    longest_wait: float
 
     @property
     def rate(self) -> float:
@@ -58,10 +71,15 @@ class _Line:
     waiting: dict[str, asyncio.Queue[Message]] = field(default_factory=dict)
     answered: dict[str, list[Message]] = field(default_factory=dict)
     retransmissions: int = 0
+    longest_wait: float = 0.0
 
 
 class _RefusedError(Exception):
     """A call that did not go as it should."""
+
+    def __init__(self, text: str, refusal: Refusal | None = None) -> None:
+        super().__init__(text)
+        self.refusal = refusal
 
 
 async def place(
@@ -73,8 +91,10 @@ async def place(
     rate: float,
     talk: float = 1.0,
     deadline: float = 10.0,
+    enough: asyncio.Event | None = None,
 ) -> Report:
-    """Register the callees, place the calls, end them all. `talk` and `deadline` (for each answer) are in seconds."""
+    """Register the callees, place the calls, end them all. `talk` and `deadline` (for each answer) are in seconds;
+    when it is `enough`, no more calls are begun."""
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(_line(one, edge)) for one in callers]
@@ -90,6 +110,8 @@ async def place(
         tasks = []
         for number in range(calls):
             await asyncio.sleep(max(start + number / rate - loop.time(), 0))
+            if enough is not None and enough.is_set():
+                break
             source, callee = sources[number % len(sources)], callees[number % len(callees)]
             uri = f"sip:{callee.user}@{callee.domain}"
             tasks.append(asyncio.create_task(_call(source, uri, talk, deadline)))
@@ -101,11 +123,13 @@ async def place(
     if broken := [one for one in outcomes if isinstance(one, BaseException) and not isinstance(one, _RefusedError)]:
         raise broken[0]
     return Report(
-        calls=calls,
+        calls=len(tasks),
         failures=tuple(f"call {number}: {one}" for number, one in enumerate(outcomes) if isinstance(one, Exception)),
         retransmissions=sum(line.retransmissions for line in [*sources, *targets]),
         seconds=seconds,
         setup_ms=tuple(one for one in outcomes if isinstance(one, float)),
+        refusals=tuple(one.refusal for one in outcomes if isinstance(one, _RefusedError) and one.refusal is not None),
+        longest_wait=max(line.longest_wait for line in sources),
     )
 
 
@@ -128,7 +152,8 @@ async def _call(line: _Line, uri: str, talk: float, deadline: float) -> float:
         final = await _transact(line, invite, deadline)
     phone.send(phone.ack(invite, final))
     if final.status != 200:
-        raise _RefusedError(f"INVITE {final.status} {final.start.split(' ', 2)[2]}")
+        refusal = Refusal(final.status, final.get("Retry-After"))
+        raise _RefusedError(f"INVITE {final.status} {final.start.split(' ', 2)[2]}", refusal)
     setup = (loop.time() - begun) * 1000
     await asyncio.sleep(talk)
     ended = await _transact(line, phone.within("BYE", final, cseq=invite.cseq + 1), deadline)
@@ -141,7 +166,8 @@ async def _transact(line: _Line, request: Message, deadline: float) -> Message:
     """Send a request until it is answered (an INVITE: until a provisional response), return the final response."""
     loop = asyncio.get_running_loop()
     responses = line.waiting[request.branch] = asyncio.Queue()
-    end = loop.time() + deadline
+    begun = loop.time()
+    end = begun + deadline
     pause: float | None = T1
     line.phone.send(request)
     try:
@@ -155,6 +181,8 @@ async def _transact(line: _Line, request: Message, deadline: float) -> Message:
                     pause = min(pause * 2, T2)
                 continue
             if response.status >= 200:
+                if request.method == "INVITE":
+                    line.longest_wait = max(line.longest_wait, loop.time() - begun)
                 return response
             pause = None if request.method == "INVITE" else T2
     finally:
