@@ -53,6 +53,8 @@ class Double:
         self.placed: list[dict[str, str]] = []
         self.jobs: list[str] = []
         self.stuck = False
+        # Who is to be connected hangs up a moment before.
+        self.quits_before_a_bridge = False
         # By which the next caller sends digits.
         self.digit_type = 101
         self.profiles = ["tandem", "tandem-96", "tandem-120"]
@@ -202,7 +204,9 @@ class Double:
         return f"-ERR {name} Command not found!\n"
 
     def _bridge(self, near: Channel, far: Channel | None) -> str:
-        if far is None:
+        if far is not None and self.quits_before_a_bridge:
+            far.hang_up("USER_BUSY", code=486)
+        if far is None or far.over:
             return "-ERR Invalid uuid\n"
         if "answered" not in (near.answer_state, far.answer_state):
             return "-ERR Invalid uuid\n"

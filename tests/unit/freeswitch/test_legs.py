@@ -188,6 +188,17 @@ async def test_what_is_played_to_an_early_leg_is_not_heard_by_the_other(scene: S
     assert near.partner is far
 
 
+async def test_an_early_leg_that_fails_as_it_is_heard_leaves_the_caller_to_the_flow(scene: Scene) -> None:
+    near = await scene.caller()
+    scene.switch.quits_before_a_bridge = True
+    scene.switch.far_ends.append(FarEnd(early=0.0, answers=None))
+    with pytest.raises(LegFailedError) as caught:
+        await scene.engine.originate(near.id, order())
+    assert caught.value.code == 486
+    await scene.engine.play(near.id, [scene.sound()])
+    assert near.heard[-1].endswith("a.wav")
+
+
 async def test_an_early_leg_that_fails_leaves_the_caller_to_the_flow(scene: Scene) -> None:
     near = await scene.caller()
     scene.switch.far_ends.append(FarEnd(early=0.0, answers=None, refuses=0.1, code=486))

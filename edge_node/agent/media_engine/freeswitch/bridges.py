@@ -86,11 +86,21 @@ class Bridges:
         try:
             # Whichever of the two the switch makes the first one tells of it.
             with near.expect("CHANNEL_BRIDGE") as here, far.expect("CHANNEL_BRIDGE") as there:
-                await near.link.api(f"uuid_bridge {near.channel} {far.channel}")
+                await self._bridge(near, far)
                 await _first("connect", here, there)
             self._engage(bridge)
         except EngineError:
             self._forget(bridge)
+            raise
+
+    async def _bridge(self, near: Session, far: Session) -> None:
+        """Raises `EngineError`; where the switch says no, nobody has gone anywhere."""
+        try:
+            await near.link.api(f"uuid_bridge {near.channel} {far.channel}")
+        except EngineError as error:
+            if error.code != "timeout":
+                near.free.set()
+                far.free.set()
             raise
 
     async def part(self, near: Session, far: Session) -> None:
