@@ -1,6 +1,7 @@
 """A caller in plain Python, SIP and RTP: many of them fit into one process, and each says when it hears something.
 
-It sends RTP all the time, as a phone does: its voice (silence, unless told), or a digit (RFC 4733). Only G.711 µ-law.
+It sends RTP all the time, as a phone does: its voice (silence, unless told), or a digit (RFC 4733). One that suppresses
+silence sends digits alone. Only G.711 µ-law.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ _SERIAL: Final = itertools.count(1)
 class Party(Phone):
     """`await party.call(seat)`, `party.press("1")`, `await party.hears(since)`, `await party.hang_up()`."""
 
-    def __init__(self, name: str, server: int) -> None:
+    def __init__(self, name: str, server: int, *, suppresses_silence: bool = False) -> None:
         super().__init__(name, server)
+        self._suppresses_silence = suppresses_silence
         self.dialog: Dialog | None = None
         self.sounds: list[float] = []  # when (monotonic, s) a packet with sound in it came
         self.speech = bytearray()  # the audio of those packets, as it came
@@ -111,8 +113,9 @@ class Party(Phone):
                 payload, kind, stamp = self._digits.pop(0), EVENT_TYPE, self._stamp
             else:
                 payload, kind, self._stamp = self.voice, 0, stamp + _SAMPLES
-            head = struct.pack("!BBHII", 0x80, kind, number & 0xFFFF, stamp & 0xFFFFFFFF, source)
-            self._audio.send(head + payload, to)
+            if kind == EVENT_TYPE or not self._suppresses_silence:
+                head = struct.pack("!BBHII", 0x80, kind, number & 0xFFFF, stamp & 0xFFFFFFFF, source)
+                self._audio.send(head + payload, to)
             await asyncio.sleep(max(0.0, started + (number + 1) * PACKET_SEC - time.monotonic()))
 
 
