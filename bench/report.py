@@ -12,6 +12,9 @@ from bench.profile import STEPS
 
 # A tree of 10 000 rows is one or two pages deeper than one of 25.
 GROWTH = 1.5
+# Of the twin's.
+THROUGHPUT = 0.18
+LATENCY = 4
 _SCALE_FIGURES = ("per_second", "p50", "p95", "cpu", "cpu_ratio", "p50_ratio")
 RESULTS = Path(__file__).parent / "results"
 
@@ -42,7 +45,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def scales(found: dict[str, Any]) -> str:
-    """The lanes by size, then what replicas cost."""
+    """The lanes by size, then what replicas cost, then the big ones beside their twins."""
     head = ("lane", "size", "decisions/s", "p50 ms", "p95 ms", "CPU ms", "CPU ratio", "p50 ratio")
     rows = [
         (lane["lane"], one["scale"], *(f"{one[name]:.2f}" for name in _SCALE_FIGURES))
@@ -54,7 +57,8 @@ def scales(found: dict[str, Any]) -> str:
         for name, one in found["replica"].items()
     ]
     heads = ("replica of a tenant", "load s", "CPU s", "change ms", "nothing ms")
-    return f"{table(head, rows)}\n\n{table(heads, pulls)}"
+    beside = [f"{name}\n{lanes(one)}" for name, one in found["twins"].items()]
+    return "\n\n".join((table(head, rows), table(heads, pulls), *beside))
 
 
 def lanes(found: Sequence[dict[str, Any]]) -> str:
@@ -118,25 +122,33 @@ def verdicts(found: dict[str, Any]) -> list[tuple[bool, str]]:
     """The bars that the brain must hold, of those parts that were measured, each with what was seen."""
     held: list[tuple[bool, str]] = []
     if "lanes" in found:
-        routes = [one for one in found["lanes"] if one["path"] == "/route"]
-        worst = min(one["throughput_ratio"] for one in routes if one["rate"] is None)
-        arriving = next(one for one in routes if one["rate"] is not None)
-        times = f"{arriving['p95_ratio']:.1f} x the twin's (at most 4)"
-        held.append((worst >= 0.18, f"/route admit + release: {worst:.2f} x the twin's throughput (at least 0.18)"))
-        for one in found["lanes"]:
-            if one["path"] == "/flow":
-                seen = one["throughput_ratio"]
-                held.append((seen >= 0.18, f"/flow step: {seen:.2f} x the twin's throughput (at least 0.18)"))
-        held.append((arriving["p95_ratio"] <= 4, f"p95 at {arriving['rate']:.0f}/s: {times}"))
+        held += _against_twin(found["lanes"], "")
     if "scale" in found:
         for lane in found["scale"]["lanes"]:
             worst = max(one["cpu_ratio"] for one in lane["rows"])
             text = f"{lane['lane']} with 10 000 users: {worst:.2f} x the CPU of 100 (at most {GROWTH})"
             held.append((worst <= GROWTH, text))
+        for name, lanes_ in found["scale"]["twins"].items():
+            held += _against_twin(lanes_, f", {name}")
     if "heap" in found:
         heap = found["heap"]
         growth = heap["growth_over_last_half_percent"]
         size = f"{heap['heap_mb']:.1f} MB (at most 96)"
         held.append((heap["heap_mb"] <= 96, f"heap after {heap['decisions']} decisions: {size}"))
         held.append((growth < 2, f"heap growth over the last half: {growth:.2f} % (below 2)"))
+    return held
+
+
+def _against_twin(found: Sequence[dict[str, Any]], where: str) -> list[tuple[bool, str]]:
+    """The bars of lanes that a twin ran too: its throughput, and its latencies where requests arrive at a rate."""
+    held = []
+    for title, path in (("/route admit + release", "/route"), ("/flow step", "/flow")):
+        seen = [one["throughput_ratio"] for one in found if one["path"] == path and one["rate"] is None]
+        if seen:
+            text = f"{title}{where}: {min(seen):.2f} x the twin's throughput (at least {THROUGHPUT})"
+            held.append((min(seen) >= THROUGHPUT, text))
+    for one in found:
+        if one["rate"] is not None:
+            text = f"p95 at {one['rate']:.0f}/s{where}: {one['p95_ratio']:.1f} x the twin's (at most {LATENCY})"
+            held.append((one["p95_ratio"] <= LATENCY, text))
     return held

@@ -1,4 +1,5 @@
-"""What size costs: the same decisions on three brains, a small one, one of many tenants and one of a big tenant.
+"""What size costs: the same decisions on three brains, a small one, one of many tenants and one of a big tenant; and
+the big ones against twins that have the same tenants.
 
 Each lane runs on the three in turn, so a ratio to the small one is of the same minute on the same machine.
 """
@@ -15,8 +16,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from bench.flows import FACTS
 from bench.load import Releases, closed_loop, connect, registered
-from bench.servers import Server, migrated, start_brain
+from bench.measure import Lane, compare
+from bench.servers import Server, migrated, start_brain, start_twin
+from bench.statements import statements
 from bench.world import MAX_SIMULTANEOUS, Phones, Sql, plain_post
 from edge_node.local.settings import load
 from tests.support import rows, seeds
@@ -45,6 +49,7 @@ SCALES: Final = (
     Scale("1 tenant x 10 000 users", 1, 10_000),
 )
 LANES: Final = ("auth", "internal", "inbound")
+BESIDE_A_TWIN: Final = (Lane("/route", 8), Lane("/route", rate=50.0))
 
 
 @dataclass(frozen=True)
@@ -112,14 +117,17 @@ def write(state: Path, statements: Iterator[Sql]) -> None:
 
 
 async def scale(folder: Path, root: Path, rounds: int, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
-    """Figures of each lane on each scale, and how long a replica takes to load and to follow a change."""
-    migrated(folder, [f"scale{index}" for index in range(len(SCALES))])
+    """Figures of each lane on each scale, how long a replica takes to load and to follow a change, and what twins of
+    the big ones do.
+    """
+    brains, twins = ([folder / f"{kind}{index}" for index in range(len(SCALES))] for kind in ("scale", "twin"))
+    migrated(folder, [state.name for state in (*brains, *twins)])
     async with AsyncExitStack() as stack:
         worlds: list[World] = []
-        for index, one in enumerate(SCALES):
+        for one, state in zip(SCALES, brains, strict=True):
             tenants = one.make()
-            write(folder / f"scale{index}", config(tenants))
-            server = start_brain(folder / f"scale{index}", root)
+            write(state, config(tenants))
+            server = start_brain(state, root)
             stack.callback(server.stop)
             worlds.append(World(one, server, tenants, Phones(tenants)))
         replicas = {}
@@ -127,14 +135,23 @@ async def scale(folder: Path, root: Path, rounds: int, seconds: float, say: Call
             replicas[world.scale.name] = await replica(world)
             say(f"{world.scale.name}: replica {replicas[world.scale.name]}")
         for world in worlds:
-            await register_all(world)
+            await register_all(world, world.server)
         runs: dict[str, dict[str, list[Figures]]] = {lane: {one.name: [] for one in SCALES} for lane in LANES}
         for number in range(1, rounds + 1):
             for lane in LANES:
                 for world in worlds:
                     say(f"round {number} of {rounds}: {lane}, {world.scale.name}")
                     runs[lane][world.scale.name].append(await run(world, lane, seconds))
-    return {"replica": replicas, "lanes": [_summary(lane, found) for lane, found in runs.items()]}
+        beside = {}
+        for world, state in list(zip(worlds, twins, strict=True))[1:]:
+            say(f"{world.scale.name}, beside a twin")
+            write(state, config(world.tenants))
+            twin = start_twin(state, statements(), FACTS)
+            stack.callback(twin.stop)
+            await register_all(world, twin)
+            lanes = list(BESIDE_A_TWIN)
+            beside[world.scale.name] = await compare(world.server, twin, world.phones, lanes, rounds, seconds, say)
+    return {"replica": replicas, "lanes": [_summary(lane, found) for lane, found in runs.items()], "twins": beside}
 
 
 async def replica(world: World) -> dict[str, float]:
@@ -169,11 +186,11 @@ async def replica(world: World) -> dict[str, float]:
     }
 
 
-async def register_all(world: World) -> None:
+async def register_all(world: World, server: Server) -> None:
     people = sum(len(tenant.people) for tenant in world.tenants)
     # Signed as they go: a signature is good for 30 s.
     requests = (world.phones.registers(1)[0] for _ in range(people))
-    await closed_loop(world.server.port, requests, 16, 600.0, registered)
+    await closed_loop(server.port, requests, 16, 600.0, registered)
 
 
 async def run(world: World, lane: str, seconds: float) -> Figures:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -17,8 +16,9 @@ from urllib.request import Request, urlopen
 
 from bench.load import connect
 from bench.world import Sql, get
-from edge_node.local import bundle, migrate, nodejs
+from edge_node.local import bundle, nodejs
 from edge_node.local.settings import REPOSITORY, load
+from tests.support import control_db
 from tests.support.seeds import MASTER_KEY
 
 START_SEC: Final = 60.0
@@ -73,18 +73,16 @@ def busy_seconds() -> float:
 
 
 def migrated(folder: Path, names: Sequence[str]) -> None:
-    """State folders below `folder` with a migrated control database: wrangler makes one, the others are copies."""
-    first, *others = [load({"TANDEM_STATE": str(folder / name)}) for name in names]
-    migrate.apply(first)
-    for other in others:
-        shutil.copytree(first.brain_state, other.brain_state)
+    """State folders below `folder` with a migrated control database."""
+    for name in names:
+        control_db.put(load({"TANDEM_STATE": str(folder / name)}))
 
 
 def start_brain(state: Path, root: Path = REPOSITORY, snapshots: bool = True) -> Server:
     """As a local installation starts it; `snapshots` False boots the interpreter from nothing."""
     settings = load({"TANDEM_STATE": str(state)})
     state.mkdir(parents=True, exist_ok=True)
-    cache = REPOSITORY / ".local" / "bench" / "bundle"
+    cache = load().state / "bundle"
     bundle.pack(REPOSITORY / "node_modules", cache)
     variables = state / "vars.json"
     variables.write_text(json.dumps({"MASTER_KEY": MASTER_KEY}))
