@@ -1,5 +1,5 @@
 # The commands of a local installation (docs/operate.md). Each is one line into a script or module.
-.PHONY: up down status logs clean redeploy deploy test test-fast bench lint format bootstrap
+.PHONY: up down status logs clean redeploy deploy test test-fast simulate bench lint format bootstrap
 PYTHON := PYTHONPATH=worker:. PYTHONDONTWRITEBYTECODE=1 .venv/bin/python
 LOCAL := $(PYTHON) -m edge_node.local
 
@@ -13,6 +13,10 @@ test: bootstrap
 	@$(PYTHON) -m tests.run
 test-fast: bootstrap
 	@$(PYTHON) -m pytest tests/unit tests/property tests/contract
+test-%: bootstrap
+	@$(PYTHON) -m tests.run $*
+simulate: bootstrap
+	@TANDEM_EVENTS=$(or $(EVENTS),1000000) $(PYTHON) -m pytest -s tests/simulation -k books
 bench: bootstrap
 	@$(PYTHON) -m bench && $(PYTHON) -m bench.edge
 lint: bootstrap

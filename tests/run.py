@@ -1,25 +1,28 @@
-"""`make test`: everything that the tests need, then the layers, fast ones first."""
+"""`make test`: everything that the tests need, then the layers; `make test-worker` and the like: one of them."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from edge_node.local import bundle, packages, vendor
-from edge_node.local.settings import REPOSITORY
+from edge_node.local.settings import REPOSITORY, load
 
-DOMAIN = "tests/unit/domain"
-FAST = ("tests/unit", "tests/contract", "tests/property", "tests/simulation")
-WORKER = "tests/worker"
-# Two at once where nothing waits for a clock.
-PARALLEL = ("--numprocesses=2", "--dist=worksteal")
-# Each file has brains, or nodes, of its own.
-BY_FILE = ("--numprocesses=2", "--dist=loadfile")
-# Phones wait most of the time: two installations, nodes or engines at once, each on ports of its own.
-REAL = ("tests/e2e", "tests/edge", "tests/engine")
+DOMAIN: Final = "tests/unit/domain"
+# They compute and look at no clock: they take the time that phones leave, and no more.
+BESIDE: Final = (
+    ("coverage", "run", "-m", "pytest", DOMAIN),
+    ("coverage", "report"),
+    ("pytest", "tests/property", "tests/simulation"),
+)
+# Two at once, on ports of their own; a file has brains, or nodes, of its own.
+TWO: Final = ("--numprocesses=2", "--dist=loadfile")
 # They measure times, so they have the machine to themselves.
-ALONE = (
+ALONE: Final = (
     "tests/e2e/test_load.py",
     "tests/e2e/test_flow_load.py",
     "tests/e2e/test_redeploy.py",
@@ -27,29 +30,47 @@ ALONE = (
     "tests/edge/test_kamailio_absence.py",
     "tests/engine/test_load.py",
 )
-STEPS = (
-    ("coverage", "run", "-m", "pytest", DOMAIN),
-    ("coverage", "report"),
-    ("pytest", *PARALLEL, *FAST, f"--ignore={DOMAIN}"),
-    ("pytest", *BY_FILE, WORKER),
-    ("pytest", *BY_FILE, *REAL, *(f"--ignore={file}" for file in ALONE)),
-    ("pytest", *ALONE),
+REAL: Final = ("tests/e2e", "tests/edge", "tests/engine")
+STEPS: Final = (
+    ("pytest", *TWO, "tests/unit", "tests/contract", f"--ignore={DOMAIN}"),
+    ("pytest", *TWO, "tests/worker"),
+    ("pytest", *TWO, *REAL, *(f"--ignore={file}" for file in ALONE)),
 )
+LAST: Final = (("pytest", *ALONE),)
 
 
-def main() -> int:
+def main(layers: Sequence[str]) -> int:
+    """Of `layers` (folders below tests/), or of all."""
     packages.install()
     vendor.vendor()
-    bundle.pack(REPOSITORY / "node_modules", REPOSITORY / ".wrangler/bundle")
-    for step in STEPS:
+    bundle.pack(REPOSITORY / "node_modules", load().state / "bundle")
+    if layers:
+        return _run([("pytest", *(f"tests/{layer}" for layer in layers))])
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(_run, BESIDE, aside=True)
+        failed = _run(STEPS)
+    return failed or beside.result() or _run(LAST)
+
+
+def _run(steps: Iterable[Sequence[str]], *, aside: bool = False) -> int:
+    """The first exit code that is not 0; steps after it are left out. What runs `aside` is printed when it is over."""
+    for step in steps:
         began = time.monotonic()
-        print(f"--- {' '.join(step)}", flush=True)
-        done = subprocess.run([sys.executable, "-m", *step], cwd=REPOSITORY, check=False)
+        command = [sys.executable, "-m", *step]
+        if not aside:
+            print(f"--- {' '.join(step)}", flush=True)
+            done = subprocess.run(command, cwd=REPOSITORY, check=False)
+        else:
+            command = ["nice", "--adjustment=19", *command]
+            done = subprocess.run(
+                command, cwd=REPOSITORY, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            sys.stdout.buffer.write(f"--- beside: {' '.join(step)}\n".encode() + done.stdout)
         print(f"--- {time.monotonic() - began:.0f} s", flush=True)
-        if done.returncode != 0:
+        if done.returncode:
             return done.returncode
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

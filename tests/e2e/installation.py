@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from edge_node.local import bundle, demo_data, demo_rows, migrate, probe, render
+from edge_node.local import bundle, demo_data, demo_rows, probe, render
 from edge_node.local.installation import programs
 from edge_node.local.settings import LOOPBACK, MEDIA_SIP_PORTS, PORTS, REPOSITORY, Settings, load
 from edge_node.local.supervise import Supervisor
@@ -23,13 +23,19 @@ from edge_node.local.waiting import wait_until
 from tandem.domain.digest import make_secrets
 from tests.e2e.fault_proxy import FaultProxy
 from tests.edge.raw_sip import RawPhone
-from tests.support import ports
+from tests.support import control_db, ports
 
 RTP_PORTS = 1000
 MEDIA_RTP_PORTS = 500
 MEDIA_SIP_BASE = 13_200
+# How long a caller in the engine waits for a brain that is away: half of what he does in production.
+PATIENCE_SEC = 15
 # A dead call is found within seconds, where production takes a minute or two.
-QUICK = {"kamailio_dialog_keepalive_sec": 30, "rtpengine_media_timeout_sec": 10}
+QUICK = {
+    "kamailio_dialog_keepalive_sec": 30,
+    "rtpengine_media_timeout_sec": 10,
+    "node_agent_flow_patience_sec": PATIENCE_SEC,
+}
 
 
 class Installation:
@@ -50,8 +56,9 @@ class Installation:
     def __enter__(self) -> Self:
         settings = self.settings
         self.source.symlink_to(REPOSITORY)
-        bundle.pack(REPOSITORY / "node_modules", settings.state / "bundle")
-        migrate.apply(settings)
+        # The runtime, and the interpreter's memory as others of this machine left it.
+        (settings.state / "bundle").symlink_to(bundle.pack(REPOSITORY / "node_modules", load().state / "bundle").parent)
+        control_db.put(settings)
         demo_data.prepare(settings)
         self._allow_web(settings)
         render.render(settings, QUICK)

@@ -22,7 +22,7 @@ from edge_node.local.waiting import wait_until
 from tests.e2e import left_over
 from tests.e2e.conftest import Open
 from tests.e2e.flow_house import HANG_UP, LIVE_SEC, Ear, House
-from tests.e2e.installation import Installation
+from tests.e2e.installation import PATIENCE_SEC, Installation
 from tests.e2e.phones import Phones
 
 ANSWER_SEC = 15
@@ -30,8 +30,6 @@ ANSWER_SEC = 15
 BYE_SEC = 15
 SETTLE_SEC = 20
 BACK_SEC = 20
-# How long a node waits for a brain that is away.
-PATIENCE_SEC = 30
 MENU, NUMBER, PERSON, FRIEND = "6701", "6702", "6703", "6704"
 STEPS = {"prompt": "1001", "digits": "1003", "ringing": "2001", "talking": "2002"}
 
@@ -110,7 +108,7 @@ class Scene:
         """Each at the step where it was, to its own end."""
         if "prompt" in steps:
             self.callers["prompt"].send_dtmf("1", self.calls["prompt"])
-            self.ears["prompt"].hears("first", deadline=PATIENCE_SEC)
+            self.ears["prompt"].hears("first", deadline=2 * PATIENCE_SEC)
             self.callers["prompt"].wait_for("ended", ANSWER_SEC, call=self.calls["prompt"])
         if "digits" in steps:
             self.callers["digits"].send_dtmf("11")

@@ -13,6 +13,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -45,6 +46,9 @@ PORTS = (5060, 5080, 6000)
 UNKNOWN = ("elsewhere.example", "anonymous.invalid", "198.51.100.1")
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
 @dataclass(frozen=True)
 class Peer:
     """A trunk as it was written; `owner` None is the platform, `port` 0 any."""
@@ -52,21 +56,20 @@ class Peer:
     number: int
     owner: seeds.Tenant | None
     role: str
-    network: str
+    network: Network
     port: int
 
     def rows(self) -> Iterator[rows.Row]:
-        address = f"[{self.network}]" if ":" in self.network and self.port else self.network
+        address = f"[{self.network}]" if self.network.version == 6 and self.port else self.network
         port = f":{self.port}" if self.port else ""
         yield from rows.trunk(self.owner, self.number, f"{address}{port}", role=self.role)
 
     def has(self, source: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> bool:
-        return source in ipaddress.ip_network(self.network) and self.port in (0, port)
+        return source in self.network and self.port in (0, port)
 
     def rank(self) -> tuple[bool, int, bool, bool, int]:
         """The platform's, then the narrowest, the port's, a PBX, the oldest."""
-        length = ipaddress.ip_network(self.network).prefixlen
-        return self.owner is not None, -length, self.port == 0, self.role != "pbx", self.number
+        return self.owner is not None, -self.network.prefixlen, self.port == 0, self.role != "pbx", self.number
 
 
 @dataclass(frozen=True)
@@ -90,16 +93,18 @@ class Platform:
             for index in range(NUMBERS)
         }
         self.named = {tenant.account_id: named(at, tenant) for at, tenant in enumerate(self.tenants, 1)}
-        self.peers = [Peer(at, None, "carrier", network, port) for at, (network, port) in enumerate(PLATFORM, 1)]
+        self.peers = [
+            Peer(at, None, "carrier", ip_network(network), port) for at, (network, port) in enumerate(PLATFORM, 1)
+        ]
         for number in range(10, 10 + 2 * TENANTS):
             owner = self.tenants[number % TENANTS]
             network = rng.choice((*NETWORKS, f"198.51.100.{rng.randrange(0, 80, 3)}/32"))
             self.peers.append(
-                Peer(number, owner, rng.choice(("pbx", "carrier")), network, rng.choice((0, 0, 5060, 5080)))
+                Peer(number, owner, rng.choice(("pbx", "carrier")), ip_network(network), rng.choice((0, 0, 5060, 5080)))
             )
             self.named[owner.account_id].add(f"tr_{seeds.suffix(number)}")
         # The worst that a tenant could get written: everybody's address is his PBX.
-        self.peers.append(Peer(90, self.tenants[0], "pbx", "0.0.0.0/1", 0))
+        self.peers.append(Peer(90, self.tenants[0], "pbx", ip_network("0.0.0.0/1"), 0))
         self.named[self.tenants[0].account_id].add(f"tr_{seeds.suffix(90)}")
 
     def rows(self, rng: random.Random) -> Iterator[rows.Row]:

@@ -85,10 +85,10 @@ class LocalBrain:
         end = self.now + milliseconds
         while True:
             due = [
-                (context.alarm.due, objects, name)
+                (alarm.due, objects, name)
                 for objects in (self.presence, self.fleet, self.sessions)
-                for name, context in objects.contexts.items()
-                if context.alarm.due is not None and context.alarm.due <= end
+                for name, alarm in objects.armed.items()
+                if alarm.due is not None and alarm.due <= end
             ]
             if not due:
                 break

@@ -14,9 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from edge_node.local import bundle, migrate, nodejs, vendor
+from edge_node.local import bundle, nodejs, vendor
 from edge_node.local.settings import LOOPBACK, REPOSITORY, Settings, load
 from edge_node.local.waiting import wait_until
+from tests.support import control_db
 
 START_SEC = 30
 STOP_SEC = 10
@@ -59,7 +60,7 @@ class Brain:
         bundle.pack(REPOSITORY / "node_modules", cache)
         if self._root == REPOSITORY:
             vendor.vendor()
-            migrate.apply(self.settings)
+            control_db.put(self.settings)
         self.settings.state.mkdir(parents=True, exist_ok=True)
         variables = self.settings.state / "variables.json"
         variables.write_text(json.dumps(self._variables))

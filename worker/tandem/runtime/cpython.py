@@ -102,17 +102,21 @@ class SqliteDatabase:
 
 
 class MemoryAlarm:
-    """`Alarm` that tests read: `due` is epoch ms, None when it is not set."""
+    """`Alarm` that tests read: `due` is epoch ms, None when it is not set; `armed` has those of its kind that are."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "", armed: dict[str, MemoryAlarm] | None = None) -> None:
         self.due: int | None = None
+        self._name = name
+        self._armed = {} if armed is None else armed
 
     def at_latest(self, due_ms: int) -> None:
         if self.due is None or due_ms < self.due:
             self.due = due_ms
+            self._armed[self._name] = self
 
     def rang(self) -> None:
         self.due = None
+        self._armed.pop(self._name, None)
 
 
 @dataclass
@@ -163,11 +167,13 @@ class LocalObjects:
         self.env: Env | None = None
         self.contexts: dict[str, ObjectContext] = {}
         self.live: dict[str, Any] = {}
+        self.armed: dict[str, MemoryAlarm] = {}
 
     def get(self, name: str) -> Any:
         if name not in self.live:
-            context = self.contexts.setdefault(name, ObjectContext())
-            self.live[name] = self.factory(context, self.env)
+            if name not in self.contexts:
+                self.contexts[name] = ObjectContext(alarm=MemoryAlarm(name, self.armed))
+            self.live[name] = self.factory(self.contexts[name], self.env)
         return self.live[name]
 
     def evict(self, name: str) -> None:
