@@ -1,6 +1,7 @@
 # The commands of a local installation (docs/operate.md). Each is one line into a script or module.
 .PHONY: up down status logs clean redeploy deploy test test-fast simulate bench lint format bootstrap
-PYTHON := PYTHONPATH=worker:. PYTHONDONTWRITEBYTECODE=1 .venv/bin/python
+# What is compiled is kept, but not beside the sources: all processes of a node, and Ansible's many, start from it.
+PYTHON := PYTHONPATH=worker:. PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.wrangler/pycache .venv/bin/python
 LOCAL := $(PYTHON) -m edge_node.local
 
 up: bootstrap
