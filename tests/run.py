@@ -31,8 +31,8 @@ ALONE: Final = (
     "tests/engine/test_load.py",
 )
 REAL: Final = ("tests/e2e", "tests/edge", "tests/engine")
-STEPS: Final = (
-    ("pytest", *TWO, "tests/unit", "tests/contract", f"--ignore={DOMAIN}"),
+FIRST: Final = (("pytest", *TWO, "tests/unit", "tests/contract", f"--ignore={DOMAIN}"),)
+THEN: Final = (
     ("pytest", *TWO, "tests/worker"),
     ("pytest", *TWO, *REAL, *(f"--ignore={file}" for file in ALONE)),
 )
@@ -46,9 +46,11 @@ def main(layers: Sequence[str]) -> int:
     bundle.pack(REPOSITORY / "node_modules", load().state / "bundle")
     if layers:
         return _run([("pytest", *(f"tests/{layer}" for layer in layers))])
+    if failed := _run(FIRST):
+        return failed
     with ThreadPoolExecutor(1) as pool:
         beside = pool.submit(_run, BESIDE, aside=True)
-        failed = _run(STEPS)
+        failed = _run(THEN)
     return failed or beside.result() or _run(LAST)
 
 
