@@ -82,12 +82,16 @@ class Calls:
         return self._refusals.pop(call_id, None)
 
     async def close(self) -> None:
-        """Ends every call, within some seconds: nobody would drive it any longer."""
+        """Ends every call, within some seconds: nobody would drive it any longer. Of those that outlive the agent it
+        tells nothing more: that the engine hangs up on the agent is no end of theirs."""
         tasks = [*self._tasks.values(), *self._others]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_STOP_SEC)
+        if self._outlived:
+            self._callers = {channel: caller for channel, caller in self._callers.items() if not caller.connected}
+            self._legs.clear()
 
     # --- what the engine tells
 

@@ -156,6 +156,14 @@ class EngineDouble:
             future.set_exception(error)
 
 
+class SwitchDouble(EngineDouble):
+    """Goes on without the agent, whose connections to its channels break when it stops."""
+
+    async def __aexit__(self, *_: object) -> None:
+        for channel in [*self.live]:
+            self._sink.ended(channel, "engine_lost")
+
+
 class Sounds:
     """Every sound is there, named by its key or text, but those of `missing`."""
 

@@ -51,9 +51,11 @@ def gather(*names: str, **changes: Any) -> cmd.Gather:
 class Scene:
     """`brain.answer["/flow"]` gives `commands` one after the other; the same request gets the same command again."""
 
-    def __init__(self, agent: Agent, brain: StubBrain, kamailio: FakeKamailio) -> None:
+    def __init__(
+        self, agent: Agent, brain: StubBrain, kamailio: FakeKamailio, engine: EngineDouble | None = None
+    ) -> None:
         self.agent, self.brain, self.kamailio = agent, brain, kamailio
-        self.engine = EngineDouble(agent.calls)
+        self.engine = engine or EngineDouble(agent.calls)
         self.sounds = Sounds()
         agent.calls.attach(self.engine, self.sounds)
         self.commands: list[cmd.Command] = []

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge_node.agent import app
 from edge_node.agent.app import Agent
-from edge_node.agent.media_engine.base import EngineError, Release
+from edge_node.agent.config import Address, Config, EmbeddedMedia, FreeSwitchMedia
+from edge_node.agent.log import Log
+from edge_node.agent.media_engine.base import EngineError, Release, Sink
 from tandem.domain.flows import commands as cmd
 from tests.unit.agent.conftest import StartAgent
-from tests.unit.agent.engine_double import CALLER
+from tests.unit.agent.engine_double import CALLER, SwitchDouble
 from tests.unit.agent.flow_scene import ANSWER, BRIDGE, DIAL, HANG_UP, LEG, TOKEN, Scene, gather, media, play
 from tests.unit.agent.stubs import ACCOUNT, CALL, FakeKamailio, StubBrain, eventually, live_dialog
 
@@ -503,6 +507,35 @@ async def test_an_agent_that_stops_ends_its_calls(
     assert scene.outcomes[-1] == ("hangup", {"cause": "agent_stopped"})
     assert terminated(kamailio) == [(11, 22, 'Reason: SIP;cause=200;text="agent_stopped"\r\n')]
     assert ("hang_up", leg, 0) in scene.engine.told
+
+
+async def test_who_is_connected_by_a_switch_talks_on_without_the_agent(
+    start_agent: StartAgent, brain: StubBrain, kamailio: FakeKamailio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nobody hears that his call is over, nor that it costs nothing any more."""
+    switches: list[SwitchDouble] = []
+
+    def choose(config: Config, media: EmbeddedMedia | FreeSwitchMedia, sink: Sink, log: Log) -> SwitchDouble:
+        switches.append(SwitchDouble(sink))
+        return switches[-1]
+
+    monkeypatch.setattr(app, "choose", choose)
+    here = Address(port=1)
+    configured = FreeSwitchMedia(engine="freeswitch", sip=here, esl=here, password_file=tmp_path, socket=here)
+    kamailio.dialogs = [live_dialog(CALL), live_dialog(LEG)]
+    async with start_agent(media=configured) as agent:
+        await eventually(lambda: agent.calls.engine is not None)
+        scene = Scene(agent, brain, kamailio, switches[-1])
+        scene.engine.release_with = Release.KEPT
+        scene.run(ANSWER, DIAL, BRIDGE)
+        await scene.told("originate")
+        scene.engine.leg_answers()
+        await scene.told("release")
+        await eventually(lambda: brain.events("media"))
+    assert terminated(kamailio) == []
+    assert scene.engine.did("hang_up") == []
+    assert [event["state"] for event in brain.events("media")] == ["held"]
+    assert agent.buffer.stored == 0
 
 
 async def test_calls_of_an_agent_that_was_killed_are_ended_by_the_next(
