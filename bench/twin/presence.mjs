@@ -18,6 +18,7 @@ const CALL = [
   "user_id", "callee_user_id", "state", "answer_ts", "end_ts", "disposition", "hangup_cause", "hangup_by", "mos",
   "cac_refused_by", "lost", "last_seq", "listed_at", "row_version", "direction", "did_id", "trunk_id", "ring_group_id",
   "ringing", "limit_warnings", "plan", "shared", "pending", "parent_id", "media_app_ms",
+  "media_app_since",
 ];
 
 export class Presence extends DurableObject {
@@ -213,7 +214,7 @@ export class Presence extends DurableObject {
       rejected ? "ended" : "ringing", null, rejected ? now : null, decision.disposition ?? null,
       rejected ? String(decision.code) : null, rejected ? "platform" : null, null, decision.dimension ?? null,
       0, -1, 0, rejected ? 2 : 1, "internal", null, null, null, decision.callee?.userId ?? "", "",
-      rejected ? null : plan(caller, device, decision.callee), 0, 0, null, null,
+      rejected ? null : plan(caller, device, decision.callee), 0, 0, null, null, null,
     ];
     this.run("live.add_call", ...row, text);
     if (rejected) this.run("live.release_call", callId);

@@ -137,12 +137,14 @@ class Scene:
         )
 
     def settled(self) -> None:
-        """No call, no place, no dialog, no relay; every session is over, and its trace is told."""
+        """No call, no place, no dialog, no relay; every session is over, its cost known, and its trace told."""
         self.tandem.wait_live(0, SETTLE_SEC)
         left_over.wait_nothing(self.tandem, SETTLE_SEC)
         for step in self.calls:
-            call_id = self.recorded(step)["call_id"]
-            wait_until(partial(self._is_told, call_id), SETTLE_SEC, f"the trace of the call at {step}")
+            record = self.recorded(step)
+            lasted = record["end_ts"] - record["start_ts"]
+            assert 0 < record["media_app_ms"] <= lasted, f"{step}: the engine had the media, no matter who told of it"
+            wait_until(partial(self._is_told, record["call_id"]), SETTLE_SEC, f"the trace of the call at {step}")
 
     def _is_told(self, call_id: str) -> bool:
         return any(entry["kind"] == "end" for entry in self.house.trace(call_id))

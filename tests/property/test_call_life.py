@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from tandem.domain.calls import (
     recheck,
     renew,
     step,
+    told_of_media,
 )
 
 T0 = 1_000_000
@@ -75,3 +77,37 @@ def test_leases_move_no_record(events: list[Event], now: int) -> None:
     for leased in (renew(call, now), recheck(call, now)):
         assert replace(leased, lease_until=call.lease_until) == call
     assert renew(call, now).lease_until >= call.lease_until
+
+
+# How long the media engine had a call's media, and how long it did not before it took it again.
+SPANS = st.lists(st.tuples(st.integers(1, 60_000), st.integers(1, 60_000)), min_size=1, max_size=5)
+
+
+class Told(NamedTuple):
+    at: int
+    total: int
+    held: bool
+
+
+@settings(max_examples=500, deadline=None)
+@given(SPANS, st.data())
+def test_the_media_engine_s_time_is_what_it_had_the_media(spans: list[tuple[int, int]], data: st.DataObject) -> None:
+    """Whatever the order of the reports, also twice, of which the last ones are lost with who would have told them;
+    whether the call was taken for gone in between or not."""
+    reports, at, total = [], T0, 0
+    for held, away in spans:
+        reports += [Told(at, total, True), Told(at + held, total + held, False)]
+        at, total = at + held + away, total + held
+    kept = reports[: data.draw(st.integers(1, len(reports)))]
+    suspected = Lost(at, "node_lost")
+    events: list[Told | Lost] = [*kept, *data.draw(st.lists(st.sampled_from(kept))), suspected]
+    call = replace(RINGING, media_app_ms=0)
+    for event in data.draw(st.permutations(events)):
+        if isinstance(event, Told):
+            call = told_of_media(call, event.at, event.total, held=event.held)
+        else:
+            call = step(step(call, event), Listed(at, True))
+    last, end = kept[-1], Ended(at + 5_000, 3, "200")
+    assert call.media_app_total_ms == last.total
+    assert step(call, end).media_app_total_ms == last.total + (end.at - last.at if last.held else 0)
+    assert told_of_media(step(call, end), at, total, held=False).media_app_total_ms == total, "nothing counts twice"

@@ -131,6 +131,41 @@ async def test_the_engine_s_time_only_grows_in_the_record(phones: LocalBrain) ->
     assert (found["media_app_ms"], found["disposition"]) == (4_000, "answered")
 
 
+async def test_the_engine_s_time_ends_with_a_call_whose_agent_died(phones: LocalBrain) -> None:
+    routed = await phones.invite(ACME, "1001", "600")
+    await scene.send(phones, scene.dialog(phones, ACME, routed, "answer", 1))
+    await phones.advance(1_000)
+    await scene.send(phones, engine.media(phones, ACME, routed, "held", 0))
+    await phones.advance(600_000)
+    await scene.send(phones, scene.dialog(phones, ACME, routed, "end", 2, cause="engine_lost"))
+    await phones.advance(5_000)
+    assert scene.record(phones, routed["call_id"])["media_app_ms"] == 600_000
+    await scene.send(phones, engine.media(phones, ACME, routed, "ended", 599_990))
+    await phones.advance(5_000)
+    assert scene.record(phones, routed["call_id"])["media_app_ms"] == 599_990, "it had been on its way"
+
+
+async def test_the_engine_s_time_ends_with_a_call_that_is_gone_until_it_returns(phones: LocalBrain) -> None:
+    routed = await phones.invite(ACME, "1001", "600")
+    await scene.send(phones, scene.dialog(phones, ACME, routed, "answer", 1))
+    await scene.send(phones, engine.media(phones, ACME, routed, "held", 0))
+    await phones.advance(10_000)
+    await scene.send(phones, scene.snapshot(phones, ACME, []))
+    await phones.advance(5_000)
+    found = scene.record(phones, routed["call_id"])
+    assert (found["hangup_cause"], found["media_app_ms"]) == ("not_on_node", 10_000)
+    phones.presence.evict(ACME.account_id)
+    await scene.send(phones, scene.snapshot(phones, ACME, [scene.listing(routed)]))
+    await phones.advance(5_000)
+    found = scene.record(phones, routed["call_id"])
+    assert (found["end_ts"], found["media_app_ms"]) == (None, 0)
+    await scene.send(phones, engine.media(phones, ACME, routed, "released", 20_000))
+    await phones.advance(5_000)
+    await scene.send(phones, scene.dialog(phones, ACME, routed, "end", 2, cause="200"))
+    await phones.advance(5_000)
+    assert scene.record(phones, routed["call_id"])["media_app_ms"] == 20_000
+
+
 async def test_a_plain_call_has_no_time_in_the_engine(phones: LocalBrain) -> None:
     routed = await phones.invite(ACME, "1001", "1002")
     await scene.send(phones, scene.dialog(phones, ACME, routed, "answer", 1))

@@ -24,10 +24,10 @@ from tandem.domain.calls import (
     answered_by,
     connected_to,
     disposition_of,
-    held_media,
     recheck,
     renew,
     step,
+    told_of_media,
 )
 
 T0 = 1_000_000
@@ -230,9 +230,37 @@ def test_who_answered_a_leg_of_the_call_is_in_its_record() -> None:
 
 
 def test_the_engine_s_time_only_grows() -> None:
-    none = held_media(RINGING, 0)
+    none = told_of_media(RINGING, T0, 0, held=False)
     assert (none.media_app_ms, none.row_version) == (0, RINGING.row_version + 1)
-    more = held_media(none, 4_000)
+    more = told_of_media(none, T0 + 5_000, 4_000, held=False)
     assert (more.media_app_ms, more.row_version) == (4_000, none.row_version + 1)
     for overtaken in (0, 3_999, 4_000):
-        assert held_media(more, overtaken) is more
+        assert told_of_media(more, T0 + 5_000, overtaken, held=False) is more
+    assert told_of_media(more, T0 + 1_000, 0, held=True) is more
+
+
+def test_media_that_nobody_let_go_of_was_held_until_the_end() -> None:
+    held = told_of_media(ANSWERED, T0 + 2_000, 0, held=True)
+    assert (held.media_app_since, held.media_app_total_ms) == (T0 + 2_000, 0)
+    assert told_of_media(held, T0 + 2_500, 0, held=True) is held
+    for end in (Ended(T0 + 9_000, 3, "engine_lost"), Lost(T0 + 9_000, "node_lost")):
+        assert step(held, end).media_app_total_ms == 7_000
+    told = told_of_media(step(held, Ended(T0 + 9_000, 3, "200")), T0 + 9_001, 6_990, held=False)
+    assert (told.media_app_total_ms, told.media_app_since) == (6_990, None), "the sum itself is better"
+
+
+def test_media_that_was_let_go_of_costs_no_more() -> None:
+    held = told_of_media(ANSWERED, T0 + 2_000, 0, held=True)
+    released = told_of_media(held, T0 + 3_000, 1_000, held=False)
+    assert step(released, Ended(T0 + 9_000, 3, "200")).media_app_total_ms == 1_000
+    again = told_of_media(released, T0 + 5_000, 1_000, held=True)
+    assert told_of_media(again, T0 + 3_000, 1_000, held=False) is again, "overtaken"
+    assert step(again, Ended(T0 + 9_000, 3, "200")).media_app_total_ms == 5_000
+    assert step(again, Ended(T0 + 4_000, 3, "200")).media_app_total_ms == 1_000
+
+
+def test_a_call_that_returns_holds_its_media_on() -> None:
+    held = told_of_media(ANSWERED, T0 + 2_000, 0, held=True)
+    back = step(step(held, Lost(T0 + 9_000, "node_lost")), Listed(T0 + 20_000, answered=True))
+    assert back.media_app_total_ms == 0
+    assert step(back, Ended(T0 + 30_000, 3, "200")).media_app_total_ms == 28_000

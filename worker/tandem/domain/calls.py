@@ -45,7 +45,8 @@ class Call:
     `listed_at` is when the newest snapshot that lists the call was taken. `ringing`: the users who ring, or the one who
     talks. `limit_warnings`: ids of the soft limits that it went over. `plan`: what routing tries next, in its own JSON.
     `parent_id`: it is a leg that the media engine places for that call, without a record of its own. `media_app_ms`:
-    how long the engine had the call's media; None: it was never sent there.
+    how long the engine had the call's media, as its node last told; None: it was never sent there. `media_app_since`:
+    when it took it again, if nobody has told yet that it let go.
     `shared`: it counts under ceilings of ancestors too; `pending`: they have not all granted it yet.
     """
 
@@ -84,6 +85,7 @@ class Call:
     pending: bool = False
     parent_id: str | None = None
     media_app_ms: int | None = None
+    media_app_since: int | None = None
 
     @property
     def duration_sec(self) -> int | None:
@@ -95,6 +97,14 @@ class Call:
         if self.end_ts is None:
             return None
         return 0 if self.answer_ts is None else _seconds(self.end_ts - self.answer_ts)
+
+    @property
+    def media_app_total_ms(self) -> int:
+        """For the record. Of what died with the media nobody tells the sum: it had the media until the call's end."""
+        told = self.media_app_ms or 0
+        if self.end_ts is None or self.media_app_since is None:
+            return told
+        return told + max(0, self.end_ts - self.media_app_since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +253,16 @@ def connected_to(call: Call, user_id: str) -> Call:
     return call if call.callee_user_id == user_id else _changed(call, callee_user_id=user_id)
 
 
-def held_media(call: Call, milliseconds: int) -> Call:
-    """The call with how long the media engine has had its media so far; the same object when it knew of as much."""
-    if call.media_app_ms is not None and milliseconds <= call.media_app_ms:
+def told_of_media(call: Call, at: int, milliseconds: int, *, held: bool) -> Call:
+    """The media engine had the call's media for so long until `at`, and has it from then on (`held`) or not. The same
+    object when the call knows as much or more: the sum grows while the media is held, so it tells the order of reports,
+    and between a release and the next time held it stands still."""
+    known, since = call.media_app_ms, call.media_app_since
+    if known is not None and milliseconds < known:
         return call
-    return _changed(call, media_app_ms=milliseconds)
+    if milliseconds == known and (since is not None if held else since is None or at < since):
+        return call
+    return _changed(call, media_app_ms=milliseconds, media_app_since=at if held else None)
 
 
 def renew(call: Call, now: int) -> Call:

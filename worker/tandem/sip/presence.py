@@ -25,10 +25,10 @@ from tandem.domain.calls import (
     State,
     answered_by,
     connected_to,
-    held_media,
     recheck,
     renew,
     step,
+    told_of_media,
 )
 from tandem.domain.calls import Event as CallEvent
 from tandem.domain.numbers import parse_uri
@@ -50,7 +50,7 @@ def apply(book: Book, event: Event, node_id: str, now: int) -> None:
         case DialogEvent():
             _dialog(book, event, now)
         case MediaEvent():
-            _media(book, event)
+            _media(book, event, now)
         case SnapshotEvent():
             snapshot(book, event, node_id, now)
 
@@ -65,10 +65,11 @@ def _dialog(book: Book, event: DialogEvent, now: int) -> None:
     _write(book, call, after)
 
 
-def _media(book: Book, event: MediaEvent) -> None:
+def _media(book: Book, event: MediaEvent, now: int) -> None:
     call = book.calls.by_id(event.call_id)
     if call is not None:
-        _write(book, call, held_media(call, event.media_app_ms))
+        at = max(min(event.at, now), call.start_ts)
+        _write(book, call, told_of_media(call, at, event.media_app_ms, held=event.state == "held"))
 
 
 def _answered_by(book: Book, call: Call, target: str | None) -> Call:

@@ -84,6 +84,9 @@ CREATE TABLE leg_order (
   timeout_sec INTEGER NOT NULL, caller_id TEXT, expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- name: step_4_media_held
+ALTER TABLE call ADD COLUMN media_app_since INTEGER;
+
 -- name: see_request
 INSERT INTO seen_request (request_id, at) VALUES (?, ?) ON CONFLICT DO NOTHING;
 

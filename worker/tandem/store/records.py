@@ -39,7 +39,7 @@ async def ship(control: Database, account_id: str, calls: Sequence[Call]) -> Non
                     call.node_id,
                     call.region,
                     call.mos,
-                    call.media_app_ms or 0,
+                    call.media_app_total_ms,
                     call.cac_refused_by,
                     call.did_id,
                     call.trunk_id,
