@@ -11,12 +11,14 @@ import pytest
 
 from edge_node.local import demo_rows
 from edge_node.local.phone import Phone
-from tests.e2e.flow_house import House
+from tests.e2e.flow_house import LIVE_SEC, Ear, House
 from tests.e2e.installation import Installation
 from tests.e2e.phones import Phones
 from tests.edge.raw_sip import LOOPBACK, RawPhone
 
+ANSWER_SEC = 15
 Open = Callable[..., Phone]
+Dial = Callable[[str], Ear]
 OpenRaw = Callable[..., RawPhone]
 Registered = Callable[..., RawPhone]
 Group = Callable[..., None]
@@ -70,6 +72,28 @@ def open_phone(tandem: Installation, phones: Phones) -> Open:
         return phones.open(user["auth_username"], user["password"], tandem.account(account)["domain"], **options)
 
     return open_
+
+
+@pytest.fixture
+def caller(open_phone: Open) -> Phone:
+    return open_phone("1001")
+
+
+@pytest.fixture
+def dial(caller: Phone, house: House) -> Dial:
+    """Calls a flow, waits for its answer, listens. A flow that was just published is live within seconds."""
+
+    def call(digits: str) -> Ear:
+        deadline = time.monotonic() + LIVE_SEC
+        while True:
+            ear = Ear(caller, house.folder)
+            number = caller.call(digits)
+            event = caller.wait_for(("answered", "ended"), ANSWER_SEC, call=number)
+            if event.name == "answered" or time.monotonic() > deadline:
+                assert event.name == "answered", event
+                return ear
+
+    return call
 
 
 @pytest.fixture

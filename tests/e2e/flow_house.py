@@ -28,6 +28,9 @@ PROMPTS = {"menu": 710, "again": 910, "wrong": 1290, "bye": 1610, "first": 1870,
 HEARD_SEC = 0.4
 LIVE_SEC = 5
 HANG_UP: Fields = {"kind": "hangup"}
+_ENDS = ("first", "second", "sorry", "bye")
+# The edges of `House.ends`.
+ENDS = tuple(f"{name}>end" for name in _ENDS)
 _digits = itertools.count(6101)
 _numbers = itertools.count(1)
 
@@ -106,6 +109,10 @@ class House:
         return schedule_id
 
     # --- nodes
+
+    def ends(self, **more: Fields) -> dict[str, Fields]:
+        """What the outcomes of a flow lead to, each a tone of its own, besides nodes of its own."""
+        return {name: self.play(name) for name in _ENDS} | {"end": HANG_UP} | more
 
     def prompt(self, name: str) -> Fields:
         return {"audioId": self.media[name]}

@@ -157,6 +157,17 @@ class Installation:
                 with RawPhone(user["auth_username"], user["password"], account["domain"], edge) as phone:
                     phone.register(expires=0, contact="*")
 
+    def engine_seconds(self) -> float:
+        """How long callers' audio passed the engine, as the agent's metrics tell it."""
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{self.settings.agent_port}/metrics", timeout=10) as reply:
+            lines = reply.read().decode().splitlines()
+        (found,) = (line for line in lines if line.startswith("tandem_agent_media_app_seconds_total "))
+        return float(found.split()[1])
+
+    def wait_released(self, before: float) -> None:
+        """Until the engine has let go of a call's media: only then its time grows."""
+        wait_until(lambda: self.engine_seconds() > before, 5, "the engine to let go of the media")
+
     def counters(self) -> dict[str, Any]:
         return self._get("/ops/counters")
 

@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -118,10 +118,6 @@ async def heard(path: Path, hz: int, seconds: float, deadline: float = 10.0) -> 
 
 async def of(phone: Phone, name: str, seconds: float = 10.0) -> Any:
     return await asyncio.to_thread(phone.wait_for, name, seconds)
-
-
-def packets_of_engine(house: House) -> Callable[[], float]:
-    return lambda: house.agent.metrics.registry.get_sample_value("tandem_agent_media_app_seconds_total") or 0
 
 
 async def test_greeting_menu_and_a_person_past_the_engine(house: House) -> None:
