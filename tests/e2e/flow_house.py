@@ -182,6 +182,11 @@ class Ear:
         what = f"the prompt {name} ({PROMPTS[name]} Hz) in {self.path.name}"
         wait_until(lambda: self.heard(name) >= seconds, deadline, what)
 
+    def hears_only(self, end: str, deadline: float = 15.0) -> None:
+        """Of `House.ends` this one alone; then the call is over."""
+        self.phone.wait_for("ended", deadline)
+        assert {name for name in _ENDS if self.heard(name)} == {end}
+
     def heard(self, name: str) -> float:
         """How long the prompt was heard."""
         return audio.heard(self.path, PROMPTS[name]).total
