@@ -108,6 +108,14 @@ class House:
             self.api("POST", "/schedule-rules", rule)
         return schedule_id
 
+    def ring_group(self, delays: dict[str, int]) -> str:
+        """All of these extensions ring, each so many seconds after the first."""
+        group_id = str(self.api("POST", "/ring-groups", {"name": f"Group {next(_numbers)}"})["item"]["id"])
+        for extension, delay in delays.items():
+            member = {"ring_group_id": group_id, "user_id": self.users[extension], "delay_sec": delay}
+            self.api("POST", "/ring-group-members", member)
+        return group_id
+
     # --- nodes
 
     def ends(self, **more: Fields) -> dict[str, Fields]:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from edge_node.local import probe
+from edge_node.local.phone import Phone
 from edge_node.local.settings import LOOPBACK, Settings
-from tests.e2e.conftest import Open, OpenRaw
+from tests.e2e.conftest import ANSWER_SEC, Dial, Open, OpenRaw
+from tests.e2e.flow_house import ENDS, House
 from tests.e2e.installation import Installation
 from tests.e2e.phones import Phones
 from tests.edge.raw_sip import RawPhone, reply
@@ -54,6 +56,23 @@ def test_a_call_crosses_nodes(tandem: Installation, open_phone: Open, phones2: P
     tandem.wait_live(0)
     record = tandem.wait_record(lambda one: one["answered"] == 1 and one["end_ts"] is not None)
     assert (record["from_num"], record["to_num"], record["hangup_by"]) == ("1001", "1002", "callee")
+
+
+def test_a_flow_rings_a_phone_at_the_other_node(
+    tandem: Installation, house: House, caller: Phone, dial: Dial, phones2: Phones, phones: Phones
+) -> None:
+    """And its media goes past the engine."""
+    callee = phones2.open("1002", tandem.user("1002")["password"], tandem.account()["domain"])
+    phones.adopt(callee)
+    edges = ("entry>bob", "bob:answered>first", "bob:busy>sorry", "bob:no_answer>sorry", "bob:failed>sorry")
+    before = tandem.engine_seconds()
+    dial(house.flow(*edges, *ENDS, **house.ends(bob=house.dial("1002"))))
+    callee.answer(callee.wait_for("incoming", ANSWER_SEC).call)
+    callee.wait_for("media_active", ANSWER_SEC)
+    phones.converse(caller, callee)
+    tandem.wait_released(before)
+    caller.hang_up()
+    callee.wait_for("ended", ANSWER_SEC)
 
 
 def test_the_phone_sees_no_token_and_its_refusal_comes_back(
