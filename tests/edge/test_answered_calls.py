@@ -181,7 +181,8 @@ async def test_a_caller_who_hangs_up_while_it_rings(house: House) -> None:
 async def test_a_leg_that_is_busy_and_speech_on_the_node(house: House) -> None:
     alice, bob = await house.phone("1001"), await house.phone("1002")
     await asyncio.to_thread(bob.auto_answer, code=486, ring=False)
-    sorry = cmd.Speech(text="All lines are busy. Goodbye.", language="en-US", voice="female", hash="0123456789abcdef")
+    text = "All lines are busy. Goodbye."
+    sorry = cmd.Speech(text=text, language="en-US", voice="female", hash="0123456789abcdef", shared=True)
     house.commands = [ANSWER, DIAL, cmd.Play(sounds=(sorry,)), cmd.HangUp(cause="486")]
     await asyncio.to_thread(alice.call, "600")
     ended = await of(alice, "ended", 20)

@@ -71,7 +71,9 @@ class Library:
         if not _HASH.fullmatch(sound.hash):
             raise MissingError("a text without a usable hash")
         name = name_of("say", sound.hash, str(self._rate))
-        return await self._found(name, sound.hash, lambda: self._speak(sound, name))
+        # The hash of a text that is nearly known tells the rest of it.
+        what = sound.hash if sound.shared else "a text with variables"
+        return await self._found(name, what, lambda: self._speak(sound, name))
 
     def _media_name(self, key: str, etag: str) -> str:
         return name_of("media", key, etag, str(self._rate))
@@ -122,6 +124,8 @@ class Library:
 
     async def _speak(self, speech: Speech, name: str) -> Path:
         path = f"/media/tts/{speech.hash}"
+        if not speech.shared:
+            return await self._synthesise(speech, name, path)
         try:
             reply = await self._brain.get(path, _SPOKEN_SEC, LARGEST_FILE)
             kept = await self._converted(reply.content, name)
@@ -149,8 +153,8 @@ class Library:
         finally:
             await asyncio.to_thread(self._drop, raw, whole)
         self._metrics.prompts.labels("spoken").inc()
-        if language == speech.language and speech.hash not in self._uploads:
-            # In a makeshift language it is not what the hash names.
+        # In a makeshift language it is not what the hash names.
+        if speech.shared and language == speech.language and speech.hash not in self._uploads:
             upload = self._uploads[speech.hash] = asyncio.create_task(self._upload(speech.hash, path, content))
             upload.add_done_callback(lambda _: self._uploads.pop(speech.hash, None))
         return await self._converted(content, name)

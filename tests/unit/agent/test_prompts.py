@@ -29,8 +29,10 @@ RATE = 8_000
 KEY = "acc_1/media/med_1.wav"
 
 
-def speech(text: str = "Hello there.", language: str = "en-US", hash_: str = "0123456789abcdef") -> Speech:
-    return Speech(text=text, language=language, voice="female", hash=hash_)
+def speech(
+    text: str = "Hello there.", language: str = "en-US", hash_: str = "0123456789abcdef", shared: bool = True
+) -> Speech:
+    return Speech(text=text, language=language, voice="female", hash=hash_, shared=shared)
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +211,27 @@ async def test_a_text_is_spoken_played_and_brought_to_the_brain(shelf: Shelf) ->
     assert await shelf.library.files([speech()]) == [path]
     assert shelf.brain.gets == [where]
     assert (shelf.count("spoken"), shelf.count("disk")) == (1, 1)
+
+
+async def test_what_holds_a_variable_never_leaves_the_node(shelf: Shelf) -> None:
+    pin = speech("Your PIN is 4711.", shared=False)
+    [path] = await shelf.library.files([pin])
+    assert frames(path) > RATE / 4
+    assert await shelf.library.files([pin]) == [path]
+    assert (shelf.count("spoken"), shelf.count("disk")) == (1, 1)
+    # One that is shared is brought there: whatever was begun for the other has had its time.
+    await shelf.library.files([speech(hash_="fedcba9876543210")])
+    await eventually(lambda: shelf.brain.put)
+    assert shelf.brain.gets == ["/media/tts/fedcba9876543210"]
+    assert list(shelf.brain.put) == ["/media/tts/fedcba9876543210"]
+
+
+async def test_what_holds_a_variable_is_not_named_by_its_hash(shelf: Shelf, brain: StubBrain, tmp_path: Path) -> None:
+    """Who knows the rest of the text would find it by trying."""
+    async with Brain(f"http://127.0.0.1:{brain.port}", NODE, CREDENTIAL, Clock()) as client:
+        mute = Shelf(brain, client, tmp_path / "mute", None)
+        with pytest.raises(MissingError, match=r"^a text with variables: nobody has spoken it yet"):
+            await mute.library.files([speech(shared=False)])
 
 
 async def test_what_another_node_has_spoken_is_not_spoken_again(shelf: Shelf, recordings: dict[str, bytes]) -> None:

@@ -109,6 +109,26 @@ def test_what_is_said_has_a_name_of_its_own() -> None:
     assert len(hashes) == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "shared"),
+    [("Hello", True), ("Your PIN is {{pin}}", False), ("{{caller_number}}", False), ("{ {pin} }", True)],
+)
+def test_what_holds_a_variable_is_not_shared(text: str, shared: bool) -> None:
+    node: Mapping[str, Any]
+    for node in ({"kind": "say", "text": text}, {"kind": "menu", "prompt": {"text": text}}):
+        command = alone(node).answered()
+        if text == "Your PIN is {{pin}}":
+            assert texts(command) == ["Your PIN is"], "filled in, it looks like any other"
+        assert isinstance(command, Play | Gather)
+        assert [sound.shared for sound in command.sounds if isinstance(sound, Speech)] == [shared]
+
+
+def test_the_goodbye_is_shared() -> None:
+    command = alone({"kind": "play", "audioId": "m_none"}).answered()
+    assert isinstance(command, Play)
+    assert [sound.shared for sound in command.sounds if isinstance(sound, Speech)] == [True]
+
+
 def test_a_text_that_is_empty_is_passed_over() -> None:
     run = alone({"kind": "say", "text": "{{unset}}"}, "default")
     assert run.answered() == HangUp()

@@ -33,13 +33,15 @@ class Media(Message):
 
 
 class Speech(Message):
-    """A text to be spoken. `hash` names language, voice and text: who has spoken it once has it for ever."""
+    """A text to be spoken. `hash` names language, voice and text: who has spoken it once has it for ever. Unless it is
+    `shared`, it holds what is one call's alone (a number, a PIN): it stays on the node that speaks it."""
 
     kind: Literal["say"] = "say"
     text: str
     language: str
     voice: Literal["female", "male"]
     hash: str
+    shared: bool = False
 
 
 Sound = Annotated[Media | Speech, Field(discriminator="kind")]

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from tandem.domain.flows.commands import Media, Play, Sound, Speech
 from tandem.domain.flows.document import Prompt
 from tandem.domain.flows.facts import Facts
-from tandem.domain.flows.values import Variables, render
+from tandem.domain.flows.values import Variables, names, render
 
 LONGEST_SPEECH: Final = 2_000
 FALLBACK: Final = "en-US"
@@ -27,9 +27,9 @@ class MissingMediaError(Exception):
     """A file, a playlist or a text that is not there; the message names it."""
 
 
-def speech(text: str, language: str, voice: Literal["female", "male"]) -> Speech:
+def speech(text: str, language: str, voice: Literal["female", "male"], *, shared: bool) -> Speech:
     digest = hashlib.sha256("\n".join((language, voice, text)).encode()).hexdigest()
-    return Speech(text=text, language=language, voice=voice, hash=digest)
+    return Speech(text=text, language=language, voice=voice, hash=digest, shared=shared)
 
 
 def spoken(
@@ -40,9 +40,10 @@ def spoken(
     voice: Literal["female", "male"] | None = None,
 ) -> tuple[Sound, ...]:
     """The text with its variables, in the account's language and voice unless others are named; nothing when it is
-    empty. Raises `BadValueError`."""
+    empty. With a variable in it, it is not shared. Raises `BadValueError`."""
     text = render(template, variables, longest=LONGEST_SPEECH).strip()
-    return (speech(text, language or facts.language, voice or facts.voice),) if text else ()
+    shared = not names(template)
+    return (speech(text, language or facts.language, voice or facts.voice, shared=shared),) if text else ()
 
 
 def prompted(facts: Facts, variables: Variables, prompt: Prompt | None) -> tuple[Sound, ...]:
@@ -80,4 +81,4 @@ def goodbye(facts: Facts) -> Play:
     text = _GOODBYE.get(language.partition("-")[0])
     if text is None:
         language, text = FALLBACK, _GOODBYE["en"]
-    return Play(sounds=(speech(text, language, facts.voice),))
+    return Play(sounds=(speech(text, language, facts.voice, shared=True),))
