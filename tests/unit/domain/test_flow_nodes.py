@@ -582,6 +582,33 @@ def test_missing_music_is_ringing() -> None:
     assert (run.trace[0].outcome, run.trace[0].done, run.trace[0].error) == ("missing", False, "media m_none is gone")
 
 
+def test_what_should_have_been_heard_and_was_not_is_in_the_trace() -> None:
+    run = alone(DIAL, *DIAL_EDGES)
+    run.answered()
+    run.placed()
+    assert isinstance(run.said("answered", message="whisper: acc/m_psst.wav: not_found"), Bridge)
+    noted = run.trace[0]
+    assert (noted.outcome, noted.done, noted.error) == ("answered", False, "whisper: acc/m_psst.wav: not_found")
+
+
+def test_a_secret_in_what_was_not_heard_is_in_no_trace() -> None:
+    secret = {"variable": "pin", "expression": "'8642'", "secret": True}
+    nodes: dict[str, Mapping[str, Any]] = {"set": {"kind": "setVariable", "assignments": [secret]}, "node": DIAL}
+    run = Run(facts(graph(nodes, {"set": "node"})))
+    run.answered()
+    run.placed()
+    run.said("answered", message="whisper: no voice for 8642")
+    assert run.trace[-1].error == "whisper: no voice for ***"
+
+
+def test_why_a_leg_failed_stands_beside_what_was_not_heard() -> None:
+    run = alone(DIAL, *DIAL_EDGES)
+    run.answered()
+    run.placed()
+    run.said("busy", cause="486", message="music: acc/m_music.wav: not_found")
+    assert (run.trace[0].outcome, run.trace[0].error) == ("busy", "486; music: acc/m_music.wav: not_found")
+
+
 def test_whisper() -> None:
     run = alone({**DIAL, "whisper": {"text": "Call from {{caller_number}}"}})
     run.answered()

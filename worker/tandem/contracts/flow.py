@@ -24,7 +24,7 @@ from tandem.domain.flows.commands import Speech as Speech
 
 class FlowData(NodeMessage):
     """What an outcome comes with. `digits`, `terminator`: of gather. `cause`: why a leg failed or the caller is gone (a
-    SIP code or a word). `message`: what went wrong."""
+    SIP code or a word). `message`: what went wrong; of dial, which music or whisper was not heard."""
 
     digits: Annotated[str, Field(max_length=64)] | None = None
     terminator: Annotated[str, Field(max_length=1)] | None = None

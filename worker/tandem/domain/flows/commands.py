@@ -10,7 +10,8 @@
 | hangup | ended |
 | noop | none: the session is over, or waits for no outcome |
 
-Any of them may end in `hangup` (the caller is gone) or `error` (`data.message` says what went wrong).
+Any of them may end in `hangup` (the caller is gone) or `error`. `data.message` says what went wrong; with an outcome of
+dial, which music or whisper could not be had.
 """
 
 from __future__ import annotations

@@ -74,11 +74,13 @@ def _music(scene: Scene, data: Node) -> tuple[Sound, ...]:
 
 
 def dialled(data: Node, leg_id: str, outcome: str, told: Data) -> Result:
+    """The node's message is what should have been heard meanwhile and was not: of a leg that was answered, too."""
     if outcome == "answered":
-        return Do(Bridge(leg_id=leg_id), "answered")
+        return Do(Bridge(leg_id=leg_id), "answered", noted=told.message)
     if outcome not in ("no_answer", "busy", "failed"):
         return Fail(told.message or f"the leg came to {outcome}")
-    return Leave(outcome if isinstance(data, document.Dial) else ERRORS[data.kind], error=told.message or told.cause)
+    why = "; ".join(word for word in (told.cause, told.message) if word)
+    return Leave(outcome if isinstance(data, document.Dial) else ERRORS[data.kind], error=why or None)
 
 
 def bridged(outcome: str, told: Data) -> Result:
