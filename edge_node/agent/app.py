@@ -166,7 +166,7 @@ class Agent:
         rate = choose(config, media, self.calls, self._log).limits.rate
         cache = await asyncio.to_thread(Cache, config.data / "prompts", config.prompts.cache_mb * 2**20)
         synthesiser = EspeakNg() if config.prompts.speech == "espeak-ng" else None
-        library = Library(self.brain, cache, synthesiser, rate, self.metrics, self._log)
+        library = Library(self.brain, cache, synthesiser, rate, config.flow_patience, self.metrics, self._log)
         self._stack.push_async_callback(library.close)
         keeper = Keeper(
             lambda: choose(config, media, self.calls, self._log),

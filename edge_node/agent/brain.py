@@ -17,6 +17,7 @@ from tandem.contracts.signature import sign_headers
 
 # A reply larger than this is no reply of the brain's.
 MAX_REPLY: Final = 4 * 1024 * 1024
+TOO_LARGE: Final = "too_large"
 _KEEP_ALIVE_SEC: Final = 30
 
 
@@ -76,16 +77,24 @@ class Brain:
         reply = await self._exchange("POST", path, body.encode(), "application/json", within, MAX_REPLY)
         return reply.content
 
-    async def get(self, path: str, within: float, largest: int) -> Reply:
-        """A file of at most `largest` bytes; nothing in `path` needs encoding. Raises `BrainError`."""
-        return await self._exchange("GET", path, b"", None, within, largest)
+    async def get(self, path: str, within: float, largest: int, stalled: float | None = None) -> Reply:
+        """A file of at most `largest` bytes; nothing in `path` needs encoding. What does not move for `stalled` seconds
+        is given up before `within` is over. Raises `BrainError`."""
+        return await self._exchange("GET", path, b"", None, within, largest, stalled)
 
     async def put(self, path: str, body: bytes, content_type: str, within: float) -> None:
         """Raises `BrainError`."""
         await self._exchange("PUT", path, body, content_type, within, MAX_REPLY)
 
     async def _exchange(
-        self, method: str, path: str, data: bytes, content_type: str | None, within: float, largest: int
+        self,
+        method: str,
+        path: str,
+        data: bytes,
+        content_type: str | None,
+        within: float,
+        largest: int,
+        stalled: float | None = None,
     ) -> Reply:
         assert self._session is not None, "used outside of its context"
         now = self._clock.now()
@@ -100,12 +109,12 @@ class Brain:
                 data=data or None,
                 headers=headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=within),
+                timeout=aiohttp.ClientTimeout(total=within, sock_connect=stalled, sock_read=stalled),
             ) as response:
                 status, etag = response.status, response.headers.get("etag", "")
                 content = await _bounded(response, largest)
         except TimeoutError as error:
-            raise BrainError(Failure.TIMEOUT, 0, "timeout", f"no reply within {within:.1f} s") from error
+            raise BrainError(Failure.TIMEOUT, 0, "timeout", str(error) or f"no reply within {within:.1f} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise BrainError(Failure.CONNECTION, 0, "connection", str(error) or type(error).__name__) from error
         if status == 200 or (method == "PUT" and status in (201, 204)):
@@ -119,7 +128,7 @@ async def _bounded(response: aiohttp.ClientResponse, largest: int) -> bytes:
     async for piece in response.content.iter_any():
         size += len(piece)
         if size > largest:
-            raise BrainError(Failure.SERVER, response.status, "too_large", "the reply is too large")
+            raise BrainError(Failure.SERVER, response.status, TOO_LARGE, "the reply is too large")
         pieces.append(piece)
     return b"".join(pieces)
 

@@ -57,7 +57,7 @@ class Config(_Model):
     Without `rpc_url` the node's live calls and contacts are known from events alone; without `rtpengine` the load
     carries no media sessions. `sip_address` is `host:port` for SIP over UDP, as phones and other nodes reach it, `sip`
     the same as the node's own processes do. Without `media` no call is answered here. `flow_patience`: how long a
-    caller in the engine waits for a brain that is away.
+    caller in the engine waits for a brain that is away, for a command or for a sound.
     """
 
     node: Annotated[str, Field(min_length=1)]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from edge_node.agent.flow.asking import SILENT_SEC
+from edge_node.agent.flow.comfort import SILENT_SEC
 from edge_node.local import audio
 from edge_node.local.waiting import wait_until
 from tests.e2e import left_over

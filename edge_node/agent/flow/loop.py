@@ -84,17 +84,8 @@ class Loop:
             self._log.info("end of a flow not told", call_id=caller.call_id, error=str(error))
 
     async def _ask(self, caller: Caller, request: FlowRequest) -> FlowReply:
-        comforted = False
-
-        async def comfort() -> None:
-            nonlocal comforted
-            comforted = True
-            await self._steps.comfort(caller)
-
-        reply = await self._asking.ask(request, comfort)
-        if comforted and caller.answered:
-            await self._steps.quiet(caller)
-        return reply
+        async with self._steps.comfort(caller) as comfort:
+            return await self._asking.ask(request, comfort.now)
 
     async def _perform(self, caller: Caller, command: Command | None, name: str) -> Outcome:
         if command is None:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from edge_node.agent.flow import gather
 from edge_node.agent.flow.caller import Caller, Leg, now_ms
+from edge_node.agent.flow.comfort import Comfort
 from edge_node.agent.flow.gather import Gathering, Phase
+from edge_node.agent.flow.niceties import Niceties
+from edge_node.agent.flow.playing import Playing
 from edge_node.agent.log import Log
 from edge_node.agent.media_engine.base import EngineError, LegFailedError, MediaEngine, Order
 from edge_node.agent.prompts.sounds import MissingError, Sounds
 from tandem.contracts.flow import Answer, Bridge, Command, Dial, FlowData, Gather, HangUp, Noop, Play, Sound
 from tandem.contracts.legs import ACCOUNT_HEADER, HEADER
-
-# A stop that came before the playing began is said again.
-_STOP_AGAIN_SEC: Final = 0.1
-# Music that consists of several files is played over and over; nobody waits so long for an answer.
-_LOOPS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +67,30 @@ class Steps:
         return Outcome("answered")
 
     async def _play(self, caller: Caller, command: Play) -> Outcome:
-        files = await self._sounds.files(command.sounds)
-        if files:
-            await self._engine.play(caller.channel, files, command.loop)
+        await self._playing(caller, command.sounds, command.loop).task
         return Outcome("done")
+
+    def _playing(self, caller: Caller, sounds: tuple[Sound, ...], loop: int = 1) -> Playing:
+        return Playing(self._engine, self._sounds, caller.channel, sounds, lambda: self.comfort(caller), loop)
 
     async def _gather(self, caller: Caller, command: Gather) -> Outcome:
         """Who has typed ahead hears no prompt that he may interrupt."""
-        files: list[Path] = []
-        if not (command.barge_in and caller.keys):
-            files = await self._sounds.files(command.sounds)
-        state = gather.begin(command, now_ms(), sounds=bool(files))
-        playing = asyncio.create_task(self._engine.play(caller.channel, files)) if files else None
+        sounds = () if command.barge_in and caller.keys else command.sounds
+        state = gather.begin(command, now_ms(), sounds=bool(sounds))
+        playing = self._playing(caller, sounds) if sounds else None
         try:
             while not state.over:
                 state = await self._collect(caller, state, playing)
                 if playing is not None and state.phase is not Phase.SOUNDS:
-                    await self._stop(caller, playing)
+                    await playing.stop()
                     playing = None
         finally:
             if playing is not None:
-                playing.cancel()
+                playing.task.cancel()
         caller.keys.closed(state, now_ms())
         return Outcome(state.result, FlowData(digits=state.digits, terminator=state.terminator))
 
-    async def _collect(self, caller: Caller, state: Gathering, playing: asyncio.Task[None] | None) -> Gathering:
+    async def _collect(self, caller: Caller, state: Gathering, playing: Playing | None) -> Gathering:
         """Waits for the next thing that happens: a digit, the end of the sounds, or of the time."""
         sounding = state.phase is Phase.SOUNDS and playing is not None
         listening = not sounding or state.rules.barge_in
@@ -104,54 +101,51 @@ class Steps:
         if key is not None:
             waits.add(key)
         if playing is not None and sounding:
-            waits.add(playing)
+            waits.add(playing.task)
         left = None if state.deadline is None else max(0, state.deadline - now_ms()) / 1000
         try:
             await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if key is not None:
                 key.cancel()
-        if playing is not None and playing.done():
-            playing.result()
+        if playing is not None and playing.task.done():
+            playing.task.result()
             state = gather.sounds_over(state, now_ms())
         # A digit that came in time counts, even if the time is over as well by now.
         return state if listening and caller.keys else gather.expired(state, now_ms())
 
-    async def _stop(self, caller: Caller, playing: asyncio.Task[None]) -> None:
-        while not playing.done():
-            await self._engine.stop(caller.channel)
-            await asyncio.wait({playing}, timeout=_STOP_AGAIN_SEC)
-        playing.result()
-
     async def _dial(self, caller: Caller, command: Dial) -> Outcome:
-        """Music and whisper are niceties: without them the call goes on."""
         await self.end_leg(caller)
-        whisper = asyncio.create_task(self._nicety(caller, command.whisper))
-        try:
-            early, music = await self._wait_sound(caller, command.music)
+        niceties = Niceties(self._engine, self._sounds, caller, command, lambda: self.comfort(caller), self._log)
+        async with niceties:
             try:
-                headers = ((HEADER, command.token), (ACCOUNT_HEADER, caller.account_id))
-                order = Order(command.uri, headers, command.timeout_sec, early)
-                caller.placing = command.leg_id
-                channel = await self._engine.originate(caller.channel, order)
+                channel = await self._originate(caller, command, await niceties.begin_music())
             except LegFailedError as error:
-                caller.placing = None
+                await niceties.end_music()
                 await self.quiet(caller)
-                return Outcome(error.outcome, FlowData(cause=str(error.code) if error.code else None))
-            finally:
-                if music is not None:
-                    music.cancel()
-            caller.placing = None
+                cause = str(error.code) if error.code else None
+                return Outcome(error.outcome, FlowData(cause=cause, message=niceties.missing))
             leg = caller.leg = self._adopt(caller, command.leg_id, channel)
-            if files := await whisper:
+            if files := await niceties.whisper():
                 await self._whisper(leg, files)
             if leg.ended.done():
+                await niceties.end_music()
                 await self.quiet(caller)
                 caller.leg = None
-                return Outcome("failed", FlowData(cause=leg.ended.result()))
-            return Outcome("answered")
-        finally:
-            whisper.cancel()
+                return Outcome("failed", FlowData(cause=leg.ended.result(), message=niceties.missing))
+            return Outcome("answered", FlowData(message=niceties.missing))
+
+    async def _originate(self, caller: Caller, command: Dial, early: bool) -> str:
+        headers = ((HEADER, command.token), (ACCOUNT_HEADER, caller.account_id))
+        order = Order(command.uri, headers, command.timeout_sec, early)
+        caller.placing = command.leg_id
+        try:
+            channel = await self._engine.originate(caller.channel, order)
+        except LegFailedError:
+            caller.placing = None
+            raise
+        caller.placing = None
+        return channel
 
     async def _whisper(self, leg: Leg, files: list[Path]) -> None:
         try:
@@ -159,29 +153,6 @@ class Steps:
         except EngineError as error:
             self._log.info("whisper not heard", leg_id=leg.leg_id, error=str(error))
             await _soon(leg.ended)
-
-    async def _wait_sound(self, caller: Caller, music: Sequence[Sound]) -> tuple[bool, asyncio.Task[None] | None]:
-        """What the caller hears until the leg is answered; whether he is to hear the far end too, and the task that
-        plays if one is needed."""
-        files = await self._nicety(caller, music)
-        if not files:
-            await self._engine.ringback(caller.channel)
-            return True, None
-        if len(files) == 1:
-            await self._engine.hold_music(caller.channel, files[0])
-            return False, None
-        return False, asyncio.create_task(self._over_and_over(caller, files))
-
-    async def _over_and_over(self, caller: Caller, files: list[Path]) -> None:
-        with contextlib.suppress(EngineError):
-            await self._engine.play(caller.channel, files, _LOOPS)
-
-    async def _nicety(self, caller: Caller, sounds: Sequence[Sound]) -> list[Path]:
-        try:
-            return await self._sounds.files(sounds) if sounds else []
-        except MissingError as error:
-            self._log.warning("prompt missing", call_id=caller.call_id, error=str(error))
-            return []
 
     async def _bridge(self, caller: Caller, command: Bridge) -> Outcome:
         """What is typed while two people talk is not for the flow."""
@@ -224,11 +195,19 @@ class Steps:
             with contextlib.suppress(EngineError):
                 await self._engine.hang_up(leg.channel)
 
-    async def comfort(self, caller: Caller) -> None:
-        """Nothing new is known and the caller waits: he hears ringing rather than silence."""
+    def comfort(self, caller: Caller) -> Comfort:
+        """Around what the caller waits for: he hears ringing rather than silence."""
+        return Comfort(lambda: self._ring(caller), lambda: self._unring(caller))
+
+    async def _ring(self, caller: Caller) -> None:
         if caller.leg is None and not caller.gone.done():
             with contextlib.suppress(EngineError):
                 await self._engine.ringback(caller.channel)
+
+    async def _unring(self, caller: Caller) -> None:
+        """Before the answer, ringing is what a caller expects."""
+        if caller.answered:
+            await self.quiet(caller)
 
     async def quiet(self, caller: Caller) -> None:
         if not caller.gone.done():

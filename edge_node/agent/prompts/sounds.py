@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +13,7 @@ class MissingError(Exception):
 
 
 class Sounds(Protocol):
-    async def files(self, sounds: Sequence[Sound]) -> list[Path]:
-        """In their order, as WAV files that the engine plays. Raises `MissingError`."""
+    async def file(self, sound: Sound) -> Path:
+        """As a WAV file that the engine plays. It may be gone again some time later: a cache has it. Raises
+        `MissingError`."""
         ...

@@ -11,8 +11,13 @@ from typing import Any
 import pytest
 
 from edge_node.agent.app import Agent
+from edge_node.agent.brain import Brain
+from edge_node.agent.clock import Clock
 from edge_node.agent.config import Config
 from edge_node.agent.log import Log
+from edge_node.agent.prompts.speech import EspeakNg
+from tests.unit.agent.flow_scene import Scene
+from tests.unit.agent.shelf import Shelf
 from tests.unit.agent.stubs import CREDENTIAL, NODE, FakeKamailio, StubBrain, eventually
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Agent]]
@@ -32,6 +37,14 @@ async def kamailio() -> AsyncIterator[FakeKamailio]:
     await fake.start()
     yield fake
     await fake.stop()
+
+
+@pytest.fixture
+async def shelf(brain: StubBrain, tmp_path: Path) -> AsyncIterator[Shelf]:
+    async with Brain(f"http://127.0.0.1:{brain.port}", NODE, CREDENTIAL, Clock()) as client:
+        found = Shelf(brain, client, tmp_path / "prompts", EspeakNg())
+        yield found
+        await found.library.close()
 
 
 @pytest.fixture
@@ -76,3 +89,9 @@ def start_agent(config: Config, log_lines: list[dict[str, Any]]) -> StartAgent:
 async def agent(start_agent: StartAgent) -> AsyncIterator[Agent]:
     async with start_agent() as running:
         yield running
+
+
+@pytest.fixture
+async def scene(start_agent: StartAgent, brain: StubBrain, kamailio: FakeKamailio) -> AsyncIterator[Scene]:
+    async with start_agent(flow_patience=0.6) as agent:
+        yield Scene(agent, brain, kamailio)

@@ -165,14 +165,16 @@ class SwitchDouble(EngineDouble):
 
 
 class Sounds:
-    """Every sound is there, named by its key or text, but those of `missing`."""
+    """Every sound is there, named by its key or text, but those of `missing`; those of `slow` once that is set."""
 
     def __init__(self) -> None:
         self.missing: set[str] = set()
+        self.slow: dict[str, asyncio.Event] = {}
 
-    async def files(self, sounds: Sequence[Sound]) -> list[Path]:
-        names = [sound.key if isinstance(sound, Media) else sound.text for sound in sounds]
-        for name in names:
-            if name in self.missing:
-                raise MissingError(f"{name}: not found")
-        return [Path("/prompts") / name for name in names]
+    async def file(self, sound: Sound) -> Path:
+        name = sound.key if isinstance(sound, Media) else sound.text
+        if (slow := self.slow.get(name)) is not None:
+            await slow.wait()
+        if name in self.missing:
+            raise MissingError(f"{name}: not found")
+        return Path("/prompts") / name

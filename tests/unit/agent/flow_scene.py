@@ -32,6 +32,9 @@ def media(name: str) -> cmd.Media:
     return cmd.Media(key=name, etag="e1")
 
 
+DIRECTED = DIAL.model_copy(update={"music": (media("waltz"),)})
+
+
 def play(*names: str, loop: int = 1) -> cmd.Play:
     return cmd.Play(sounds=tuple(media(name) for name in names), loop=loop)
 

@@ -100,8 +100,9 @@ class StubBrain:
             "/fleet/hello": lambda _: {"ok": True, "now": self.now(), "status": "active", "desired": {}, "send": []},
             "/fleet/heartbeat": lambda _: {"ok": True, "now": self.now(), "status": "active", "send": []},
         }
-        # What lies below `/media`, with its ETag; `put` keeps what nodes have brought there.
+        # What lies below `/media`, with its ETag, or what answers for it; `put` keeps what nodes have brought there.
         self.files: dict[str, tuple[bytes, str]] = {}
+        self.serve: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {}
         self.gets: list[str] = []
         self.put: dict[str, bytes] = {}
         self.clock_ahead_ms = 0
@@ -136,7 +137,7 @@ class StubBrain:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _file(self, request: web.Request) -> web.Response:
+    async def _file(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         try:
             verify(CREDENTIAL, request.method, request.raw_path, body, request.headers, self.now())
@@ -146,6 +147,8 @@ class StubBrain:
             self.put[request.path] = body
             return web.json_response({"ok": True})
         self.gets.append(request.path)
+        if (server := self.serve.get(request.path)) is not None:
+            return await server(request)
         if request.path not in self.files:
             return web.json_response({"ok": False, "error": {"code": "not_found", "message": "No."}}, status=404)
         content, etag = self.files[request.path]

@@ -6,33 +6,21 @@ import asyncio
 import os
 import subprocess
 import wave
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from edge_node.agent.brain import Brain
 from edge_node.agent.clock import Clock
-from edge_node.agent.log import Log
-from edge_node.agent.metrics import Metrics
 from edge_node.agent.prompts.cache import Cache, name_of
-from edge_node.agent.prompts.library import Library
 from edge_node.agent.prompts.programs import ProgramError, run
 from edge_node.agent.prompts.sound_files import BrokenSoundError, frames, kind_of
 from edge_node.agent.prompts.sounds import MissingError
-from edge_node.agent.prompts.speech import EspeakNg, Synthesiser
+from edge_node.agent.prompts.speech import EspeakNg
 from edge_node.local import audio
-from tandem.contracts.flow import Media, Speech
+from tandem.contracts.flow import Media
+from tests.unit.agent.shelf import KEY, RATE, Shelf, check, speech
 from tests.unit.agent.stubs import CREDENTIAL, NODE, StubBrain, eventually
-
-RATE = 8_000
-KEY = "acc_1/media/med_1.wav"
-
-
-def speech(
-    text: str = "Hello there.", language: str = "en-US", hash_: str = "0123456789abcdef", shared: bool = True
-) -> Speech:
-    return Speech(text=text, language=language, voice="female", hash=hash_, shared=shared)
 
 
 @pytest.fixture(scope="module")
@@ -55,49 +43,16 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return found
 
 
-class Shelf:
-    """A library over a stub brain, and what a test looks at."""
-
-    def __init__(self, brain: StubBrain, client: Brain, folder: Path, synthesiser: Synthesiser | None) -> None:
-        self.brain = brain
-        self.metrics = Metrics()
-        self.lines: list[str] = []
-        self.folder = folder
-        self.cache = Cache(folder, 100 * 2**20)
-        self.library = Library(client, self.cache, synthesiser, RATE, self.metrics, Log(self.lines.append))
-
-    def left(self) -> list[str]:
-        return [path.name for path in self.folder.iterdir()]
-
-    def count(self, source: str) -> float:
-        return self.metrics.registry.get_sample_value("tandem_agent_prompts_total", {"source": source}) or 0
-
-
-@pytest.fixture
-async def shelf(brain: StubBrain, tmp_path: Path) -> AsyncIterator[Shelf]:
-    async with Brain(f"http://127.0.0.1:{brain.port}", NODE, CREDENTIAL, Clock()) as client:
-        found = Shelf(brain, client, tmp_path / "prompts", EspeakNg())
-        yield found
-        await found.library.close()
-
-
-def check(path: Path, seconds: float) -> None:
-    """What an engine plays: 16-bit mono of its rate."""
-    with wave.open(str(path)) as file:
-        assert (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (RATE, 2, 1)
-        assert file.getnframes() == pytest.approx(seconds * RATE, rel=0.1)
-
-
 @pytest.mark.parametrize("kind", ["wav", "mp3", "ogg", "flac", "opus"])
 async def test_an_uploaded_file_is_fetched_once_and_converted(
     shelf: Shelf, recordings: dict[str, bytes], kind: str
 ) -> None:
     shelf.brain.files[f"/media/{KEY}"] = (recordings[kind], '"e1"')
     media = Media(key=KEY, etag="e1")
-    [first] = await shelf.library.files([media])
+    first = await shelf.library.file(media)
     check(first, 1.0)
     assert audio.heard(first, 440).lasted(0.7)
-    assert await shelf.library.files([media, media]) == [first, first]
+    assert [await shelf.library.file(media) for _ in range(2)] == [first, first]
     assert shelf.brain.gets == [f"/media/{KEY}"]
     assert (shelf.count("fetched"), shelf.count("disk")) == (1, 2)
 
@@ -106,32 +61,32 @@ async def test_the_disk_is_remembered_by_the_next_agent(
     shelf: Shelf, brain: StubBrain, recordings: dict[str, bytes], tmp_path: Path
 ) -> None:
     brain.files[f"/media/{KEY}"] = (recordings["wav"], '"e1"')
-    [path] = await shelf.library.files([Media(key=KEY, etag="e1")])
+    path = await shelf.library.file(Media(key=KEY, etag="e1"))
     async with Brain("http://127.0.0.1:1", NODE, CREDENTIAL, Clock()) as away:
         later = Shelf(brain, away, tmp_path / "prompts", None)
-        assert await later.library.files([Media(key=KEY, etag="e1")]) == [path]
+        assert await later.library.file(Media(key=KEY, etag="e1")) == path
 
 
 async def test_a_new_content_is_a_new_file(shelf: Shelf, recordings: dict[str, bytes]) -> None:
     shelf.brain.files[f"/media/{KEY}"] = (recordings["wav"], '"e1"')
-    [old] = await shelf.library.files([Media(key=KEY, etag="e1")])
+    old = await shelf.library.file(Media(key=KEY, etag="e1"))
     shelf.brain.files[f"/media/{KEY}"] = (recordings["wav"], '"e2"')
-    [new] = await shelf.library.files([Media(key=KEY, etag="e2")])
+    new = await shelf.library.file(Media(key=KEY, etag="e2"))
     assert new != old
     assert len(shelf.brain.gets) == 2
 
 
 async def test_a_file_that_changed_meanwhile_is_kept_as_what_it_is(shelf: Shelf, recordings: dict[str, bytes]) -> None:
     shelf.brain.files[f"/media/{KEY}"] = (recordings["wav"], '"e2"')
-    [heard] = await shelf.library.files([Media(key=KEY, etag="e1")])
-    assert await shelf.library.files([Media(key=KEY, etag="e2")]) == [heard]
+    heard = await shelf.library.file(Media(key=KEY, etag="e1"))
+    assert await shelf.library.file(Media(key=KEY, etag="e2")) == heard
     assert len(shelf.brain.gets) == 1
 
 
 async def test_two_accounts_never_share_a_file(shelf: Shelf, recordings: dict[str, bytes]) -> None:
     for account in ("acc_1", "acc_2"):
         shelf.brain.files[f"/media/{account}/m.wav"] = (recordings["wav"], '"e1"')
-    one, other = await shelf.library.files([Media(key=f"{a}/m.wav", etag="e1") for a in ("acc_1", "acc_2")])
+    one, other = [await shelf.library.file(Media(key=f"{a}/m.wav", etag="e1")) for a in ("acc_1", "acc_2")]
     assert one != other
 
 
@@ -153,7 +108,7 @@ async def test_a_broken_file_is_missing_and_not_fetched_for_each_caller(
     shelf.brain.files[f"/media/{KEY}"] = (content, '"e1"')
     for _ in range(2):
         with pytest.raises(MissingError, match=says):
-            await shelf.library.files([Media(key=KEY, etag="e1")])
+            await shelf.library.file(Media(key=KEY, etag="e1"))
     assert len(shelf.brain.gets) == 1
     assert shelf.left() == [], "nothing half-made"
 
@@ -161,46 +116,40 @@ async def test_a_broken_file_is_missing_and_not_fetched_for_each_caller(
 async def test_a_file_without_sound_is_missing(shelf: Shelf, recordings: dict[str, bytes]) -> None:
     shelf.brain.files[f"/media/{KEY}"] = (recordings["empty"], '"e1"')
     with pytest.raises(MissingError, match="no sound"):
-        await shelf.library.files([Media(key=KEY, etag="e1")])
+        await shelf.library.file(Media(key=KEY, etag="e1"))
 
 
 @pytest.mark.parametrize("key", ["../../etc/passwd", "/etc/passwd", "a/../b", "", "a?b=c", "a//b", "a b"])
 async def test_a_key_that_is_none(shelf: Shelf, key: str) -> None:
     with pytest.raises(MissingError):
-        await shelf.library.files([Media(key=key, etag="e")])
+        await shelf.library.file(Media(key=key, etag="e"))
     assert not shelf.brain.gets
 
 
 async def test_a_file_that_is_not_there(shelf: Shelf) -> None:
     with pytest.raises(MissingError, match="not_found"):
-        await shelf.library.files([Media(key=KEY, etag="e1")])
-
-
-async def test_one_of_several_that_is_missing(shelf: Shelf, recordings: dict[str, bytes]) -> None:
-    shelf.brain.files[f"/media/{KEY}"] = (recordings["wav"], '"e1"')
-    with pytest.raises(MissingError):
-        await shelf.library.files([Media(key=KEY, etag="e1"), Media(key="acc_1/none", etag="e1")])
+        await shelf.library.file(Media(key=KEY, etag="e1"))
 
 
 async def test_many_callers_wait_for_one_conversion(shelf: Shelf, recordings: dict[str, bytes]) -> None:
     shelf.brain.files[f"/media/{KEY}"] = (recordings["wav"], '"e1"')
-    found = await asyncio.gather(*(shelf.library.files([Media(key=KEY, etag="e1")]) for _ in range(10)))
-    assert len({paths[0] for paths in found}) == 1
+    found = await asyncio.gather(*(shelf.library.file(Media(key=KEY, etag="e1")) for _ in range(10)))
+    assert len(set(found)) == 1
     assert len(shelf.brain.gets) == 1
 
 
 async def test_a_caller_who_leaves_does_not_undo_it_for_others(shelf: Shelf, recordings: dict[str, bytes]) -> None:
     shelf.brain.files[f"/media/{KEY}"] = (recordings["wav"], '"e1"')
-    wanted = [Media(key=KEY, etag="e1")]
-    first = asyncio.create_task(shelf.library.files(wanted))
+    wanted = Media(key=KEY, etag="e1")
+    first = asyncio.create_task(shelf.library.file(wanted))
     await eventually(lambda: shelf.library._making)
-    second = asyncio.create_task(shelf.library.files(wanted))
+    second = asyncio.create_task(shelf.library.file(wanted))
     first.cancel()
-    check((await second)[0], 1.0)
+    check(await second, 1.0)
 
 
 async def test_a_text_is_spoken_played_and_brought_to_the_brain(shelf: Shelf) -> None:
-    [path] = await shelf.library.files([speech()])
+    path = await shelf.library.file(speech())
     assert frames(path) > RATE / 4
     with wave.open(str(path)) as file:
         assert (file.getframerate(), file.getnchannels()) == (RATE, 1)
@@ -208,19 +157,19 @@ async def test_a_text_is_spoken_played_and_brought_to_the_brain(shelf: Shelf) ->
     [(where, content)] = shelf.brain.put.items()
     assert where == "/media/tts/0123456789abcdef"
     assert content.startswith(b"RIFF")
-    assert await shelf.library.files([speech()]) == [path]
+    assert await shelf.library.file(speech()) == path
     assert shelf.brain.gets == [where]
     assert (shelf.count("spoken"), shelf.count("disk")) == (1, 1)
 
 
 async def test_what_holds_a_variable_never_leaves_the_node(shelf: Shelf) -> None:
     pin = speech("Your PIN is 4711.", shared=False)
-    [path] = await shelf.library.files([pin])
+    path = await shelf.library.file(pin)
     assert frames(path) > RATE / 4
-    assert await shelf.library.files([pin]) == [path]
+    assert await shelf.library.file(pin) == path
     assert (shelf.count("spoken"), shelf.count("disk")) == (1, 1)
     # One that is shared is brought there: whatever was begun for the other has had its time.
-    await shelf.library.files([speech(hash_="fedcba9876543210")])
+    await shelf.library.file(speech(hash_="fedcba9876543210"))
     await eventually(lambda: shelf.brain.put)
     assert shelf.brain.gets == ["/media/tts/fedcba9876543210"]
     assert list(shelf.brain.put) == ["/media/tts/fedcba9876543210"]
@@ -231,12 +180,12 @@ async def test_what_holds_a_variable_is_not_named_by_its_hash(shelf: Shelf, brai
     async with Brain(f"http://127.0.0.1:{brain.port}", NODE, CREDENTIAL, Clock()) as client:
         mute = Shelf(brain, client, tmp_path / "mute", None)
         with pytest.raises(MissingError, match=r"^a text with variables: nobody has spoken it yet"):
-            await mute.library.files([speech(shared=False)])
+            await mute.library.file(speech(shared=False))
 
 
 async def test_what_another_node_has_spoken_is_not_spoken_again(shelf: Shelf, recordings: dict[str, bytes]) -> None:
     shelf.brain.files["/media/tts/0123456789abcdef"] = (recordings["wav"], '"e"')
-    [path] = await shelf.library.files([speech()])
+    path = await shelf.library.file(speech())
     assert audio.heard(path, 440).lasted(0.7)
     assert not shelf.brain.put
     assert shelf.count("spoken") == 0
@@ -244,27 +193,27 @@ async def test_what_another_node_has_spoken_is_not_spoken_again(shelf: Shelf, re
 
 async def test_what_is_broken_in_the_store_is_spoken_here(shelf: Shelf) -> None:
     shelf.brain.files["/media/tts/0123456789abcdef"] = (b"nonsense", '"e"')
-    [path] = await shelf.library.files([speech()])
+    path = await shelf.library.file(speech())
     assert frames(path) > 0
 
 
 async def test_a_brain_that_is_away_is_no_silence(tmp_path: Path, brain: StubBrain) -> None:
     async with Brain("http://127.0.0.1:1", NODE, CREDENTIAL, Clock()) as away:
         shelf = Shelf(brain, away, tmp_path / "prompts", EspeakNg())
-        [path] = await shelf.library.files([speech()])
+        path = await shelf.library.file(speech())
         assert frames(path) > 0
         await shelf.library.close()
 
 
 async def test_an_upload_is_tried_again(shelf: Shelf, brain: StubBrain) -> None:
     await brain.stop()
-    await shelf.library.files([speech()])
+    await shelf.library.file(speech())
     await brain.start()
     await eventually(lambda: brain.put)
 
 
 async def test_a_language_that_nobody_speaks_is_said_in_english(shelf: Shelf) -> None:
-    [path] = await shelf.library.files([speech(language="tlh-XX")])
+    path = await shelf.library.file(speech(language="tlh-XX"))
     assert frames(path) > 0
     assert "language not spoken" in shelf.lines[0]
     assert not shelf.library._uploads, "it is not what its hash names"
@@ -282,19 +231,19 @@ async def test_without_speech_of_its_own_a_node_says_so(shelf: Shelf, brain: Stu
     async with Brain(f"http://127.0.0.1:{brain.port}", NODE, CREDENTIAL, Clock()) as client:
         mute = Shelf(brain, client, tmp_path / "mute", None)
         with pytest.raises(MissingError, match="no speech of its own"):
-            await mute.library.files([speech()])
+            await mute.library.file(speech())
 
 
 async def test_texts_are_no_options_and_no_markup(shelf: Shelf) -> None:
     texts = ["--help", "-w /tmp/x", "<speak>a</speak>", "a\0b", "x" * 2_000]
-    found = await shelf.library.files([speech(text, hash_=f"{number:016}") for number, text in enumerate(texts)])
+    found = [await shelf.library.file(speech(text, hash_=f"{number:016}")) for number, text in enumerate(texts)]
     assert all(frames(path) > 0 for path in found)
 
 
 @pytest.mark.parametrize("hash_", ["../../../x", "", "a/b", "short"])
 async def test_a_hash_that_is_none(shelf: Shelf, hash_: str) -> None:
     with pytest.raises(MissingError):
-        await shelf.library.files([speech(hash_=hash_)])
+        await shelf.library.file(speech(hash_=hash_))
 
 
 def test_kinds_are_told_by_content() -> None:
@@ -318,7 +267,7 @@ async def test_programs_have_limits() -> None:
 async def test_a_small_file_does_not_fill_the_disk(shelf: Shelf, recordings: dict[str, bytes]) -> None:
     assert len(recordings["hours"]) < 2**20
     shelf.brain.files[f"/media/{KEY}"] = (recordings["hours"], '"e1"')
-    [path] = await shelf.library.files([Media(key=KEY, etag="e1")])
+    path = await shelf.library.file(Media(key=KEY, etag="e1"))
     assert frames(path) == 3600 * RATE
 
 

@@ -3,7 +3,7 @@
 | command | outcomes |
 |---|---|
 | answer | answered |
-| play | done, missing (a prompt cannot be had) |
+| play | done, missing (a prompt cannot be had; those before it were heard) |
 | gather | digits, timeout, missing |
 | dial | answered (the leg is up, its party has heard the whisper), no_answer, busy, failed |
 | bridge | ended (the other leg hung up; the caller is still there) |
