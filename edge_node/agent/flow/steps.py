@@ -120,9 +120,11 @@ class Steps:
         async with niceties:
             try:
                 channel = await self._originate(caller, command, await niceties.begin_music())
-            except LegFailedError as error:
+            except (LegFailedError, EngineError) as error:
                 await niceties.end_music()
                 await self.quiet(caller)
+                if isinstance(error, EngineError):
+                    raise
                 cause = str(error.code) if error.code else None
                 return Outcome(error.outcome, FlowData(cause=cause, message=niceties.missing))
             leg = caller.leg = self._adopt(caller, command.leg_id, channel)
@@ -141,6 +143,11 @@ class Steps:
         caller.placing = command.leg_id
         try:
             channel = await self._engine.originate(caller.channel, order)
+        except EngineError as error:
+            # Of an engine that died the caller's end is told next, and then it counts which leg was being placed.
+            if error.code != "gone" or not await _soon(caller.gone):
+                caller.placing = None
+            raise
         except LegFailedError:
             caller.placing = None
             raise

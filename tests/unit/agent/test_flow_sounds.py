@@ -13,13 +13,14 @@ from edge_node.agent.clock import Clock
 from edge_node.agent.flow import comfort
 from edge_node.agent.flow.comfort import Comfort
 from edge_node.agent.flow.playing import Playing
+from edge_node.agent.media_engine.base import EngineError
 from tandem.contracts.flow import Media
 from tandem.domain.flows import commands as cmd
 from tests.support.sounds import wav
 from tests.unit.agent.engine_double import CALLER
-from tests.unit.agent.flow_scene import ANSWER, BRIDGE, DIAL, DIRECTED, HANG_UP, Scene, gather, media, play
+from tests.unit.agent.flow_scene import ANSWER, BRIDGE, DIAL, DIRECTED, HANG_UP, LEG, Scene, gather, media, play
 from tests.unit.agent.shelf import Shelf
-from tests.unit.agent.stubs import CREDENTIAL, NODE, StubBrain, eventually
+from tests.unit.agent.stubs import CALL, CREDENTIAL, NODE, FakeKamailio, StubBrain, eventually, live_dialog
 
 SEVERAL = DIAL.model_copy(update={"music": (media("one"), media("two"), media("three"))})
 WHISPERED = DIAL.model_copy(update={"whisper": (media("psst"),)})
@@ -262,3 +263,35 @@ async def test_nobody_waits_long_for_a_whisper(scene: Scene) -> None:
     scene.engine.leg_answers()
     await scene.told("bridge")
     assert scene.outcomes[1] == ("answered", {"message": "whisper: not there within 0.05 s"})
+
+
+# --- a leg that the engine does not place
+
+
+@pytest.mark.parametrize("dial", [DIAL, DIRECTED, SEVERAL])
+async def test_a_leg_that_the_engine_does_not_place_leaves_nothing_behind(
+    scene: Scene, kamailio: FakeKamailio, dial: cmd.Dial
+) -> None:
+    kamailio.dialogs = [live_dialog(CALL), live_dialog(LEG, state=2)]
+    scene.engine.fail["originate"] = EngineError("full", "no room")
+    scene.run(ANSWER, dial, gather(timeout_ms=60_000))
+    await eventually(lambda: len(scene.outcomes) >= 2)
+    assert scene.outcomes[1] == ("error", {"message": "full: no room"})
+    assert scene.engine.told[-1] == ("stop", CALLER), "it is quiet"
+    assert not scene.engine.playing
+    scene.engine.end(cause="engine_lost")
+    await eventually(lambda: [method for method, _ in kamailio.rpc_calls if method == "dlg.end_dlg"])
+    assert kamailio.hangups == [], "no leg was being placed"
+
+
+async def test_a_leg_of_an_engine_that_is_gone_is_still_being_placed(scene: Scene, kamailio: FakeKamailio) -> None:
+    """The error may come before the end of the caller does."""
+    kamailio.dialogs = [live_dialog(CALL), live_dialog(LEG, state=2)]
+    scene.run(ANSWER, DIAL)
+    await scene.told("originate")
+    scene.engine.dialled[CALLER].set_exception(EngineError("gone", "the engine is gone"))
+    await asyncio.sleep(0.05)
+    scene.engine.end(cause="engine_lost")
+    await scene.heard("answered", "hangup")
+    await eventually(lambda: kamailio.hangups)
+    assert [one["cause"] for one in kamailio.hangups] == ["engine_lost"]
