@@ -1,5 +1,6 @@
 # The commands of a local installation (docs/operate.md). Each is one line into a script or module.
-.PHONY: up down status logs clean redeploy deploy test test-fast simulate bench lint format bootstrap
+.PHONY: up down status logs clean redeploy deploy test test-fast simulate bench lint format bootstrap \
+	test-unit test-property test-simulation test-contract test-worker test-edge test-engine test-e2e
 # What is compiled is kept, but not beside the sources: all processes of a node, and Ansible's many, start from it.
 PYTHON := PYTHONPATH=worker:. PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.wrangler/pycache .venv/bin/python
 LOCAL := $(PYTHON) -m edge_node.local
@@ -14,7 +15,7 @@ test: bootstrap
 	@$(PYTHON) -m tests.run
 test-fast: bootstrap
 	@$(PYTHON) -m pytest tests/unit tests/property tests/contract
-test-%: bootstrap
+test-unit test-property test-simulation test-contract test-worker test-edge test-engine test-e2e: test-%: bootstrap
 	@$(PYTHON) -m tests.run $*
 simulate: bootstrap
 	@TANDEM_EVENTS=$(or $(EVENTS),1000000) $(PYTHON) -m pytest -s tests/simulation -k books

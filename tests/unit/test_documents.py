@@ -14,7 +14,7 @@ NAMES = [str(path.relative_to(REPOSITORY)) for path in DOCUMENTS]
 TARGETS = {
     name
     for line in (REPOSITORY / "Makefile").read_text().splitlines()
-    if re.match(r"[a-z][a-z -]*:", line)
+    if re.match(r"[a-z][a-z0-9 -]*:", line)
     for name in line.split(":")[0].split()
 }
 
