@@ -455,6 +455,23 @@ async def test_http_replies_are_scripted(acme: Api) -> None:
         assert ("Hello Anna" in json.dumps(reply["commands"])) == (outcome == "success")
 
 
+@pytest.mark.parametrize("edge", [True, False])
+async def test_a_ring_group_is_tried_out_with_the_flow_of_its_exit(acme: Api, edge: bool) -> None:
+    after = await published(acme, "after", leaving("After {{hours}}"))
+    fields = {"exit_dest_kind": "flow", "exit_dest_id": after["id"], "exit_dest_xform": {"hours": "six"}}
+    group = await acme.make("ring-groups", name="sales", **fields)
+    plain = await acme.make("ring-groups", name="plain")
+    nodes: Fields = {
+        "ring": {"kind": "ringGroup", "ringGroupId": group["id"]},
+        "more": {"kind": "ringGroup", "ringGroupId": plain["id"]},
+    }
+    edges = {"ring exit": "more"} if edge else {"ring answered": "more"}
+    flow = await acme.make("flows", name="main", graph=document(nodes, edges))
+    reply = await simulate(acme, flow, outcomes=[{"outcome": "no_answer"}, {"outcome": "no_answer"}])
+    assert ways(reply)[:2] == [("ring", "exit"), ("more", "exit") if edge else ("hello", "default")]
+    assert ("After six" in json.dumps(reply["commands"])) is not edge
+
+
 async def test_a_draft_with_problems_is_tried_out_and_one_that_is_none_is_not(acme: Api) -> None:
     graph = greeting()
     graph["edges"].pop()

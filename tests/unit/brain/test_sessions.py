@@ -159,6 +159,44 @@ async def test_an_outcome_out_of_its_time_changes_nothing(phones: LocalBrain) ->
     assert await runner.start() == before
 
 
+RINGS = graph("entry>ring", ring={"kind": "ringGroup", "ringGroupId": f"rg_{suffix(1)}"})
+EDGED = graph(
+    "entry>ring", "ring:exit>own", ring={"kind": "ringGroup", "ringGroupId": f"rg_{suffix(1)}"}, own=say("Edge")
+)
+
+
+@pytest.mark.parametrize(
+    ("document", "exit_to", "rung", "said"),
+    [
+        (EDGED, ("user", BOB.user_id), None, ["Edge"]),
+        (EDGED, ("flow", SUB), None, ["Edge"]),
+        (RINGS, ("user", BOB.user_id), BOB.device_id, ["Sorry, your call cannot be completed. Goodbye."]),
+        (RINGS, ("flow", SUB), None, ["After hours"]),
+        (RINGS, ("flow", DEEP), None, ["Sorry, your call cannot be completed. Goodbye."]),
+        (RINGS, (None, None), None, ["Sorry, your call cannot be completed. Goodbye."]),
+    ],
+)
+async def test_what_follows_a_ring_group_that_nobody_answers(
+    phones: LocalBrain, document: str, exit_to: tuple[str | None, str | None], rung: str | None, said: list[str]
+) -> None:
+    """The edge of the flow; without one the group's own target, a flow too; else a goodbye."""
+    kind, ident = exit_to
+    group = rows.ring_group(ACME, 1, exit_dest_kind=kind, exit_dest_id=ident, exit_dest_xform='{"open": "hours"}')
+    after = rows.flow(ACME, 2, graph("entry>a", a=say("After {{open}}")))
+    runner = await arrive(phones, document, group, after)
+    await runner.start()
+    runner.evict()
+    dialled = await runner.step(1, "answered")
+    assert dialled["cmd"] == "dial"
+    leg = await engine.route(phones, engine.question(ACME, dialled["args"]))
+    if rung is not None:
+        assert engine.devices(leg) == [rung]
+        leg = await engine.then(phones, leg, "no_answer")
+    assert (leg["action"], leg["code"]) == ("reject", 480)
+    runner.evict()
+    assert texts(await runner.step(2, "no_answer", cause="480")) == said
+
+
 async def test_who_may_drive_a_flow(phones: LocalBrain) -> None:
     runner = await arrive(phones, FRONT)
     stranger = Runner(phones, ACME, {"call_id": runner.call_id}, OTHER_NODE)

@@ -9,6 +9,7 @@ import pytest
 
 from tandem.domain.flows import Facts, PlaceLeg
 from tandem.domain.flows.commands import Answer, Bridge, Dial, Gather, HangUp, Media, Play, Speech
+from tandem.domain.flows.session import DEEPEST
 from tandem.domain.hours import Schedule, make_rule
 from tandem.domain.target import Target
 from tests.support.flows import Run, facts, graph
@@ -505,6 +506,65 @@ def test_a_leg_that_goes_wrong(
     assert run.said(outcome, **data) == HangUp()
     assert run.outcomes[0] == ("node", expected)
     assert run.trace[0].error == message
+
+
+GOODBYE = "Sorry, your call cannot be completed. Goodbye."
+EXITS = {"rg_1": Target("flow", "flow_1", (("from", "sales"),))}
+AFTER = graph({"ask": {"kind": "menu", "prompt": {"text": "{{from}} {{line}} {{own}}?"}}}, {"ask digit:1": "exit:good"})
+
+
+def test_the_edge_of_a_ring_group_wins_over_its_own_exit() -> None:
+    run = alone(GROUP, "exit", exits=EXITS)
+    order = run.answered()
+    assert isinstance(order, PlaceLeg)
+    assert order.targets == (Target("members", "rg_1"),)
+    run.placed()
+    assert run.said("no_answer") == HangUp()
+    assert run.outcomes == [("node", "exit"), ("n0", "hangup")]
+
+
+def test_without_an_edge_the_call_goes_over_to_the_flow_of_the_ring_group_s_exit() -> None:
+    first = graph({"set": assignments(("own", "1")), "node": GROUP}, {"set": "node", "node answered": "exit:x"})
+    run = Run(facts(first, AFTER, exits=EXITS, vars={"line": "7"}))
+    order = run.answered()
+    assert isinstance(order, PlaceLeg)
+    assert order.targets == (Target("ring_group", "rg_1"),)
+    run.placed()
+    assert texts(run.said("busy", cause="486")) == ["sales 7 ?"]
+    assert (run.trace[-1].node_id, run.trace[-1].outcome, run.trace[-1].error) == ("node", "exit", "486")
+    assert run.said("digits", digits="1") == HangUp()
+    assert run.outcomes == [("set", "default"), ("node", "exit"), ("ask", "digit:1")]
+    assert run.reason == "completed"
+
+
+def test_a_flow_that_a_ring_group_leads_to_does_not_come_back_to_who_called_the_group_s() -> None:
+    caller = graph({"sub": {"kind": "subflow", "flowId": "flow_2"}, "end": END}, {"sub good": "end"})
+    run = Run(facts(caller, AFTER, graph({"node": GROUP}, {}), exits=EXITS))
+    run.answered()
+    run.placed()
+    assert texts(run.said("failed")) == ["sales  ?"]
+    assert run.said("digits", digits="1") == HangUp()
+    assert run.outcomes == [("node", "exit"), ("ask", "digit:1")]
+
+
+def test_ring_groups_that_lead_round_end() -> None:
+    run = Run(facts(graph({"node": GROUP}, {}), exits={"rg_1": Target("flow", "flow_0")}))
+    run.answered()
+    for _ in range(DEEPEST):
+        run.placed()
+        heard = run.said("no_answer")
+    assert texts(heard) == [GOODBYE]
+    assert run.trace[-1].error == "more than 8 flows call one another"
+
+
+@pytest.mark.parametrize("exits", [{}, {"rg_1": Target("flow", "flow_gone")}])
+def test_a_ring_group_that_leads_nowhere_ends_with_a_goodbye(exits: dict[str, Target]) -> None:
+    run = alone(GROUP, exits=exits)
+    run.answered()
+    run.placed()
+    assert texts(run.said("no_answer")) == [GOODBYE]
+    assert run.said("done") == HangUp()
+    assert run.reason == "error"
 
 
 @pytest.mark.parametrize(("node", "expected"), [(DIAL, "failed"), (GROUP, "exit"), (TRANSFER, "failed")])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tandem.domain.account import Account
 from tandem.domain.callerid import Caller
+from tandem.domain.hours import Schedule, make_rule
 from tandem.domain.routing import (
     Attached,
     Branch,
@@ -21,6 +23,7 @@ from tandem.domain.routing import (
     Target,
     User,
     after_fork,
+    media_exit,
     ring_targets,
 )
 from tests.support.exchange import DOMAIN, NODE, Exchange
@@ -115,6 +118,68 @@ def test_members_who_would_ring_too_late_do_not() -> None:
     assert isinstance(found, Fork)
     assert list(found.ring.branches) == [Branch(DESK, 12), Branch(CARLS, 2, 10)]
     assert rings(place(at, group, timeout=10)) == ["dev_b1"]
+
+
+OUT = Target("user", "us_c")
+
+
+@pytest.mark.parametrize("strategy", ["ring_all", "sequential"])
+@pytest.mark.parametrize("reached", [True, False])
+def test_the_members_of_a_ring_group_ring_without_its_exit(strategy: str, reached: bool) -> None:
+    at = office()
+    members = [Member("rgm_1", BOB, (DESK,))] if reached else []
+    at.groups["rg_1"] = (RingGroup("rg_1", "Sales", strategy, 20, Attached(None), OUT), members)
+    ends = []
+    for kind in ("ring_group", "members"):
+        found = place(at, Target(kind, "rg_1"))
+        ends.append(then(at, found, "busy") if reached else found)
+    assert rings(ends[0]) == ["dev_c1"]
+    assert code(ends[1]) == (486 if reached else 480)
+
+
+@pytest.mark.parametrize("kind", ["ring_group", "members"])
+def test_members_of_a_sequence_ring_one_after_the_other(kind: str) -> None:
+    at = office()
+    members = [Member("rgm_1", BOB, (DESK,)), Member("rgm_2", CARL, (CARLS,))]
+    at.groups["rg_1"] = (RingGroup("rg_1", "Sales", "sequential", 20, Attached(None)), members)
+    second = then(at, place(at, Target(kind, "rg_1")), "no_answer")
+    assert rings(second) == ["dev_c1"]
+    assert code(then(at, second, "no_answer")) == 480
+    del at.groups["rg_1"]
+    assert code(then(at, second, "no_answer")) == 480
+
+
+FLOW = Target("flow", "flow_1")
+CLOSED = Schedule("sch_1", None, (make_rule("weekly", 1, "00:00", "23:59", None, None, True),))
+
+
+def group(exit_to: Target | None, **hours: Any) -> tuple[RingGroup, list[Member]]:
+    return RingGroup("rg", "Sales", "ring_all", 20, Attached(None, **hours), exit_to), []
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ({}, None),
+        ({"rg_1": group(None)}, None),
+        ({"rg_1": group(TO_BOB)}, None),
+        ({"rg_1": group(FLOW)}, FLOW),
+        ({"rg_1": group(Target("ring_group", "rg_2")), "rg_2": group(FLOW)}, FLOW),
+        ({"rg_1": group(Target("ring_group", "rg_1"))}, None),
+        ({"rg_1": group(Target("extension", "ext_600"))}, Target("queue", "q_1")),
+        ({"rg_1": group(Target("extension", "ext_gone"))}, None),
+        ({"rg_1": group(FLOW, schedule_id="sch_1")}, None),
+        ({"rg_1": group(TO_BOB, schedule_id="sch_1", closed=FLOW)}, FLOW),
+    ],
+)
+def test_the_media_application_that_a_ring_group_leads_to(
+    groups: dict[str, tuple[RingGroup, list[Member]]], expected: Target | None
+) -> None:
+    at = office()
+    at.groups |= groups
+    at.schedules["sch_1"] = CLOSED
+    at.extensions["600"] = extension("600", "queue", "q_1")
+    assert media_exit(at.context(), "rg_1") == expected
 
 
 def test_phones_ring_in_sequence_only_alone() -> None:

@@ -25,6 +25,13 @@ class FlowRow(BrainMessage):
     graph: str
 
 
+class ExitRow(BrainMessage):
+    """The flow to which a ring group leads, and the variables that are set on the way."""
+
+    flow_id: str
+    vars: dict[str, str] = {}
+
+
 class MediaRow(BrainMessage):
     key: str
     etag: str
@@ -33,9 +40,10 @@ class MediaRow(BrainMessage):
 class SessionFacts(BrainMessage):
     """All that the session needs, as it is now: the session keeps it to its end.
 
-    `target_kind` is `flow queue voicemail conference`. `flows` has the flow and all that it calls; `schedules` are
-    {id: [timezone, rows of time_schedule_rule]} in the shape of `store.routing_rows`; `media` by id; `playlists` {id:
-    media ids}. `vars` are those that the route set.
+    `target_kind` is `flow queue voicemail conference`. `flows` has the flow and all that it leads to, as a
+    subflow or by a ring group of `exits`, which are by the group's id; `schedules` are {id: [timezone, rows of
+    time_schedule_rule]} in the shape of `store.routing_rows`; `media` by id; `playlists` {id: media ids}. `vars` are
+    those that the route set.
     """
 
     target_kind: str
@@ -51,10 +59,12 @@ class SessionFacts(BrainMessage):
     schedules: dict[str, Any] = {}
     media: dict[str, MediaRow] = {}
     playlists: dict[str, list[str]] = {}
+    exits: dict[str, ExitRow] = {}
 
 
 class LegTarget(BrainMessage):
-    """`dest_kind` as of a route target, or `number` with what is dialled as `dest_id`."""
+    """`dest_kind` as of a route target, `number` with what is dialled as `dest_id`, or `members`: a ring group by its
+    id, whose exit is not followed."""
 
     dest_kind: str
     dest_id: str

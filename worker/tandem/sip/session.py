@@ -50,6 +50,7 @@ from tandem.domain.flows import (
 from tandem.domain.flows.addresses import refusal
 from tandem.domain.flows.commands import Noop
 from tandem.domain.hours import Schedule, make_rule
+from tandem.domain.target import Target
 from tandem.runtime import Env, Sql, http_fetch, now_ms, random_bytes
 from tandem.runtime.log import log
 from tandem.store.session import Entry, Kept, SessionRows
@@ -274,6 +275,7 @@ def read_facts(text: str) -> Facts:
         schedules={name: _schedule(name, *rows) for name, rows in found.schedules.items()},
         media={name: MediaFile(one.key, one.etag) for name, one in found.media.items()},
         playlists={name: tuple(ids) for name, ids in found.playlists.items()},
+        exits={name: Target("flow", one.flow_id, tuple(one.vars.items())) for name, one in found.exits.items()},
         vars=found.vars,
     )
 

@@ -12,8 +12,9 @@ from tandem.domain.flows import Facts, Flow, Graph, Known, MediaFile, Problem, r
 from tandem.domain.flows.mentions import PREFIXES, mentioned_by, mentions
 from tandem.domain.flows.session import DEEPEST
 from tandem.domain.hours import Schedule, make_rule
+from tandem.domain.target import Target
 from tandem.runtime import Database, Row, Statement
-from tandem.store import config
+from tandem.store import config, routing_rows
 from tandem.store.blocks import load
 from tandem.store.config_tables import GRAPH_OBJECTS, TABLES
 
@@ -44,7 +45,7 @@ async def known(control: Database, account_id: str, flow_id: str, document: Mapp
         kind: frozenset(str(row["id"]) for row in rows)
         for kind, rows in zip((*_EXIST, "media", "playlist"), found, strict=True)
     }
-    called = await _called(control, account_id, flow_id, document)
+    called, _ = await _called(control, account_id, flow_id, document)
     graphs = {one: graph for one, (_, graph) in called.items()}
     return Known({**ids, "flow": frozenset(graphs) | ({flow_id} & named["flow"])}, graphs, flow_id)
 
@@ -71,8 +72,9 @@ async def silent_media(control: Database, account_id: str, document: Mapping[str
 
 
 async def facts(control: Database, account_id: str, flow: Flow, document: Mapping[str, Any], caller: Caller) -> Facts:
-    """What a call to the flow, as the document has it, would be run with now."""
-    called = await _called(control, account_id, flow.flow_id, document)
+    """What a call to the flow, as the document has it, would be run with now. A ring group's exit counts when it is a
+    flow itself."""
+    called, exits = await _called(control, account_id, flow.flow_id, document)
     flows = {flow.flow_id: flow} | {
         one: Flow(one, row["name"], row["version"], graph) for one, (row, graph) in called.items()
     }
@@ -99,29 +101,42 @@ async def facts(control: Database, account_id: str, flow: Flow, document: Mappin
         {row["id"]: _schedule(row, rules) for row in schedules},
         {row["id"]: MediaFile(row["object_key"], row["etag"]) for row in media if row["object_key"] is not None},
         {row["id"]: tuple(json.loads(row["media_ids"])) for row in playlists},
+        exits,
         dict(caller.variables),
     )
 
 
 async def _called(
     control: Database, account_id: str, flow_id: str, document: Mapping[str, Any]
-) -> dict[str, tuple[Row, Graph]]:
-    """The published flows that the document calls, and those that they call, as deep as calls go."""
+) -> tuple[dict[str, tuple[Row, Graph]], dict[str, Target]]:
+    """The published flows to which the document leads, and those to which they lead, as deep as calls go; and the exits
+    of their ring groups."""
     found: dict[str, tuple[Row, Graph]] = {}
-    seen, wanted = {flow_id}, mentions(document)["flow"] - {flow_id}
+    exits: dict[str, Target] = {}
+    seen, named = {flow_id}, mentions(document)
     for _ in range(DEEPEST):
+        if named["ring_group"]:
+            (groups,) = await config.read(control, (SQL["exits"], (account_id, _list(named["ring_group"]))))
+            exits |= {row["id"]: _exit(row) for row in groups}
+        wanted = named["flow"].union(target.dest_id for target in exits.values()) - seen
         if not wanted:
             break
         seen |= wanted
         (rows,) = await config.read(control, (SQL["published"], (account_id, _list(wanted))))
-        wanted = set()
+        contents = []
         for row in rows:
             content = json.loads(row["published_graph"])
             graph = read(content)
             if isinstance(graph, Graph):
                 found[row["id"]] = row, graph
-                wanted |= mentions(content)["flow"] - seen
-    return found
+                contents.append(content)
+        named = mentions(contents)
+    return found, exits
+
+
+def _exit(row: Row) -> Target:
+    xform = row["exit_dest_xform"]
+    return Target("flow", row["exit_dest_id"], routing_rows.variables(xform) if xform else ())
 
 
 def _account(rows: list[Row]) -> Account:

@@ -33,6 +33,11 @@ WHERE account_id = ? AND flow_id = ? AND version = ?;
 SELECT id, name, version, published_graph FROM flow
 WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2)) AND published_graph IS NOT NULL;
 
+-- name: exits
+-- Ring groups whose own exit is a flow.
+SELECT id, exit_dest_id, exit_dest_xform FROM ring_group
+WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2)) AND exit_dest_kind = 'flow';
+
 -- name: existing
 SELECT id FROM {table} WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2));
 

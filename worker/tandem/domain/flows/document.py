@@ -204,6 +204,8 @@ class Dial(Part):
 
 
 class RingGroup(Part):
+    """Without an edge for `exit` the call goes to the group's own exit; a flow there takes it over for good."""
+
     kind: Literal["ringGroup"]
     ring_group_id: Ref
 

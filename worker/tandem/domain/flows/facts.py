@@ -10,6 +10,7 @@ from typing import Final, Literal
 from tandem.domain.flows import document
 from tandem.domain.flows.document import Graph
 from tandem.domain.hours import Schedule
+from tandem.domain.target import Target
 
 IMPLICIT: Final = "implicit"
 
@@ -43,8 +44,9 @@ class MediaFile:
 
 @dataclass(frozen=True)
 class Facts:
-    """`target_kind` is `flow queue voicemail conference`; `flows` has the flow and all that it calls, `playlists` the
-    ids of their media; `vars` are those that the route set. `timezone` is for schedules that have none of their own."""
+    """`target_kind` is `flow queue voicemail conference`; `flows` has the flow and all that it leads to, `playlists`
+    the ids of their media; `exits` the flow to which a ring group leads, by the group's id; `vars` are those that the
+    route set. `timezone` is for schedules that have none of their own."""
 
     target_kind: str
     target_id: str
@@ -58,6 +60,7 @@ class Facts:
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     media: Mapping[str, MediaFile] = field(default_factory=dict)
     playlists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    exits: Mapping[str, Target] = field(default_factory=dict)
     vars: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property

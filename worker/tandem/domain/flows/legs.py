@@ -9,7 +9,7 @@ from tandem.domain.flows import document, sounds
 from tandem.domain.flows.commands import Bridge, Dial, Sound
 from tandem.domain.flows.events import Data, LegPlaced, PlaceLeg
 from tandem.domain.flows.outcomes import ERRORS
-from tandem.domain.flows.results import Ask, Do, Fail, Leave, Result, Scene
+from tandem.domain.flows.results import Ask, Do, Enter, Fail, Leave, Result, Scene
 from tandem.domain.flows.values import render
 from tandem.domain.target import Target
 
@@ -17,6 +17,7 @@ Node = document.Dial | document.RingGroup | document.Transfer
 # A ring group has times of its own.
 _RING_GROUP_SEC: Final = 300
 _LONGEST_NUMBER: Final = 64
+_EXIT: Final = ERRORS["ringGroup"]
 
 
 def place(scene: Scene, data: Node) -> Result:
@@ -25,8 +26,9 @@ def place(scene: Scene, data: Node) -> Result:
             caller = render(data.caller_id or "", scene.variables, longest=_LONGEST_NUMBER).strip()
             return _order(scene, data, data.targets, caller or None)
         case document.RingGroup():
-            target = document.DialTarget(kind="ring_group", id=data.ring_group_id)
-            return _order(scene, data, [target])
+            # With an edge to follow, the group's own exit is not for this call.
+            kind = "ring_group" if scene.place.edge(_EXIT) is None else "members"
+            return _ask(scene, data, Target(kind, data.ring_group_id))
         case _:
             return _order(scene, data, [data.target])
 
@@ -37,9 +39,11 @@ def _timeout_sec(data: Node) -> int:
 
 def _order(scene: Scene, data: Node, targets: Sequence[document.DialTarget], caller_id: str | None = None) -> Result:
     found = tuple(target for one in targets if (target := _target(scene, one)).dest_id)
-    if not found:
-        return Fail("there is no number to dial")
-    return Ask(PlaceLeg(f"leg_{scene.mint()}", found, _timeout_sec(data), caller_id))
+    return _ask(scene, data, *found, caller_id=caller_id) if found else Fail("there is no number to dial")
+
+
+def _ask(scene: Scene, data: Node, *targets: Target, caller_id: str | None = None) -> Result:
+    return Ask(PlaceLeg(f"leg_{scene.mint()}", targets, _timeout_sec(data), caller_id))
 
 
 def _target(scene: Scene, target: document.DialTarget) -> Target:
@@ -73,14 +77,18 @@ def _music(scene: Scene, data: Node) -> tuple[Sound, ...]:
     return () if wanted is None else sounds.music(scene.facts, wanted)
 
 
-def dialled(data: Node, leg_id: str, outcome: str, told: Data) -> Result:
+def dialled(scene: Scene, data: Node, leg_id: str, outcome: str, told: Data) -> Result:
     """The node's message is what should have been heard meanwhile and was not: of a leg that was answered, too."""
     if outcome == "answered":
         return Do(Bridge(leg_id=leg_id), "answered", noted=told.message)
     if outcome not in ("no_answer", "busy", "failed"):
         return Fail(told.message or f"the leg came to {outcome}")
-    why = "; ".join(word for word in (told.cause, told.message) if word)
-    return Leave(outcome if isinstance(data, document.Dial) else ERRORS[data.kind], error=why or None)
+    error = "; ".join(word for word in (told.cause, told.message) if word) or None
+    if isinstance(data, document.RingGroup) and scene.place.edge(_EXIT) is None:
+        exit_flow = scene.facts.exits.get(data.ring_group_id)
+        if exit_flow is not None:
+            return Enter(exit_flow.dest_id, {**scene.facts.vars, **dict(exit_flow.xform)}, outcome=_EXIT, error=error)
+    return Leave(outcome if isinstance(data, document.Dial) else ERRORS[data.kind], error=error)
 
 
 def bridged(outcome: str, told: Data) -> Result:

@@ -36,7 +36,7 @@ SERVED: Final[Mapping[str, frozenset[str]]] = {
     "conference": frozenset({"ended"}),
     "transfer": frozenset({"answered"}),
 }
-# Without an edge the ring group's or the queue's own target has had its turn, and the call ends with a goodbye.
+# Without an edge the ring group's or the queue's own target follows; when that comes to nothing too, a goodbye.
 _OWN_TARGET: Final[Mapping[str, frozenset[str]]] = {
     "ringGroup": frozenset({"exit"}),
     "enqueue": frozenset({"timeout", "no_agents", "queue_full", "ewt"}),

@@ -72,11 +72,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """Into a subflow, with these variables besides those that every flow has."""
+    """Into another flow, with these variables besides those that every flow has. A subflow comes back; for another node
+    `outcome` says why it leaves the call to that flow for good, and `error` what went before."""
 
     flow_id: str
     values: Mapping[str, Value]
-    secrets: frozenset[str]
+    secrets: frozenset[str] = frozenset()
+    outcome: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def hear(scene: Scene, data: document.Data, command: Command, outcome: str, told
             return audible.collect(scene, data, outcome, told)
         case document.Dial() | document.RingGroup() | document.Transfer():
             if isinstance(command, Dial):
-                return legs.dialled(data, command.leg_id, outcome, told)
+                return legs.dialled(scene, data, command.leg_id, outcome, told)
             return legs.bridged(outcome, told)
         case _:
             return audible.played(outcome)

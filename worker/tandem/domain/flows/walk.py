@@ -191,16 +191,17 @@ class Walk:
             self._fail(f"more than {DEEPEST} flows call one another")
         else:
             variables = assign(self._own_variables(), result.values)
-            self._trace("entered", done=False)
+            self._trace(result.outcome or "entered", done=result.outcome is not None, error=result.error)
             frame = Frame(flow.flow_id, flow.graph.start, self._at, variables, result.secrets)
             self._draft.places.append(Place(frame, flow))
 
     def _exit(self, name: str) -> None:
-        if len(self._draft.places) == 1:
-            self._finish("completed", commands.HangUp())
-        else:
+        *callers, _ = self._draft.places
+        if callers and callers[-1].kind == "subflow":
             self._draft.places.pop()
             self._leave(Leave(name))
+        else:
+            self._finish("completed", commands.HangUp())
 
     # What goes wrong.
 

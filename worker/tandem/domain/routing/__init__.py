@@ -3,6 +3,7 @@
 from tandem.domain.routing.context import Context
 from tandem.domain.routing.decisions import Branch, Decision, Media, Reject, Ring, needs_media
 from tandem.domain.routing.dialled import dial
+from tandem.domain.routing.groups import media_exit
 from tandem.domain.routing.inbound import Arrival, Peer, arrive, recognise
 from tandem.domain.routing.legs import Fork, after_fork, ring_targets
 from tandem.domain.routing.model import (
@@ -49,6 +50,7 @@ __all__ = [
     "arrive",
     "dial",
     "final",
+    "media_exit",
     "needs_media",
     "recognise",
     "ring_targets",

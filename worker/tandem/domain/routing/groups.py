@@ -6,18 +6,26 @@ A sequence rings one member per directive: the next question moves on, so only t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tandem.domain.routing.context import Context
 from tandem.domain.routing.decisions import BUSY, UNAVAILABLE, Branch, Onward, Reject, Ring, sent_on
 from tandem.domain.routing.model import Device, Member, RingGroup
 from tandem.domain.routing.opening import opened
-from tandem.domain.routing.plan import Frame, Plan
+from tandem.domain.routing.plan import MAX_HOPS, Frame, Plan
 from tandem.domain.routing.users import NO_ANSWER, TIME_OF_DAY, USER_BUSY, Step, seat, wanted
-from tandem.domain.target import Target
+from tandem.domain.target import MEDIA_KINDS, Target
 
 
-def ring_group(context: Context, plan: Plan, group_id: str) -> Step:
+def found_group(context: Context, kind: str, group_id: str) -> RingGroup | None:
+    """The group that a target or a frame names: as `members`, it leads nowhere when none takes the call."""
     group = context.directory.ring_group(group_id)
+    return group if group is None or kind == "ring_group" else replace(group, exit=None)
+
+
+def ring_group(context: Context, plan: Plan, target: Target) -> Step:
+    group_id = target.dest_id
+    group = found_group(context, target.dest_kind, group_id)
     if group is None:
         context.note("ring_group", id=group_id, result="gone")
         return UNAVAILABLE
@@ -26,18 +34,19 @@ def ring_group(context: Context, plan: Plan, group_id: str) -> Step:
         return sent_on(plan.hopped(), where, group.name, TIME_OF_DAY) if isinstance(where, Target) else where
     context.ring_group_id = group_id
     members = context.directory.members(group_id, context.now)
+    frame = Frame(target.dest_kind, group_id)
     if group.strategy == "ring_all":
-        return _all(context, plan, group, members)
+        return _all(context, plan, frame, group, members)
     if group.strategy == "round_robin" and members:
         start = context.turns.next_turn(group_id, len(members))
         members = [*members[start:], *members[:start]]
-    return _in_turn(context, plan, group, members)
+    return _in_turn(context, plan, frame, group, members)
 
 
-def next_member(context: Context, plan: Plan, group: RingGroup, rest: Sequence[str]) -> Step:
+def next_member(context: Context, plan: Plan, frame: Frame, group: RingGroup) -> Step:
     """After a member of a sequence did not take the call: those whose turn is still to come, else the exit."""
     by_id = {member.member_id: member for member in context.directory.members(group.group_id, context.now)}
-    return _in_turn(context, plan, group, [by_id[one] for one in rest if one in by_id])
+    return _in_turn(context, plan, frame, group, [by_id[one] for one in frame.rest if one in by_id])
 
 
 def leave(context: Context, plan: Plan, group: RingGroup, last: Reject) -> Onward | Reject:
@@ -49,7 +58,24 @@ def leave(context: Context, plan: Plan, group: RingGroup, last: Reject) -> Onwar
     return sent_on(plan.hopped(), group.exit, group.name, USER_BUSY if last is BUSY else NO_ANSWER)
 
 
-def _all(context: Context, plan: Plan, group: RingGroup, members: Sequence[Member]) -> Step:
+def media_exit(context: Context, group_id: str) -> Target | None:
+    """The media application that a ring group leads to now when none takes the call, itself or by way of other groups
+    and extensions; None: it leads to someone else, or nowhere."""
+    target: Target | Reject | None = Target("ring_group", group_id)
+    for _ in range(MAX_HOPS):
+        match target:
+            case Target("ring_group", ident):
+                group = context.directory.ring_group(ident)
+                target = None if group is None else opened(context, group.attached) or group.exit
+            case Target("extension", ident):
+                extension = context.directory.extension_by_id(ident)
+                target = None if extension is None else opened(context, extension.attached)
+            case _:
+                break
+    return target if isinstance(target, Target) and target.dest_kind in MEDIA_KINDS else None
+
+
+def _all(context: Context, plan: Plan, frame: Frame, group: RingGroup, members: Sequence[Member]) -> Step:
     branches: list[Branch] = []
     users: dict[str, None] = {}
     for member in members:
@@ -67,19 +93,18 @@ def _all(context: Context, plan: Plan, group: RingGroup, members: Sequence[Membe
     context.note(
         "ring_group", ring_group=group.name, strategy=group.strategy, devices=[b.device.device_id for b in rung]
     )
-    return Ring(plan.ringing(Frame("ring_group", group.group_id)), rung, tuple(users))
+    return Ring(plan.ringing(frame), rung, tuple(users))
 
 
-def _in_turn(context: Context, plan: Plan, group: RingGroup, members: Sequence[Member]) -> Step:
+def _in_turn(context: Context, plan: Plan, frame: Frame, group: RingGroup, members: Sequence[Member]) -> Step:
     for index, member in enumerate(members):
         devices = _rings(context, member)
         if devices:
             rest = tuple(one.member_id for one in members[index + 1 :])
             timeout = member.timeout_sec or group.ring_timeout_sec
             context.note("ring_member", ring_group=group.name, user=member.user.username, left=len(rest))
-            frame = Frame("ring_group", group.group_id, rest)
             branches = tuple(Branch(device, timeout) for device in devices)
-            return Ring(plan.ringing(frame), branches, (member.user.user_id,))
+            return Ring(plan.ringing(replace(frame, rest=rest)), branches, (member.user.user_id,))
     return leave(context, plan, group, UNAVAILABLE)
 
 

@@ -17,7 +17,7 @@ from tandem.domain.routing.decisions import (
     Onward,
     Reject,
 )
-from tandem.domain.routing.groups import leave, next_member
+from tandem.domain.routing.groups import found_group, leave, next_member
 from tandem.domain.routing.model import User
 from tandem.domain.routing.plan import Plan
 from tandem.domain.routing.targets import resolve
@@ -29,7 +29,7 @@ from tandem.domain.routing.users import (
     when_busy,
     when_unanswered,
 )
-from tandem.domain.target import MEDIA_KINDS, Target
+from tandem.domain.target import GROUP_KINDS, MEDIA_KINDS, Target
 
 # What the caller gets when nothing else is left. Words that are not known count as a failure.
 FINAL: Final = {
@@ -75,11 +75,11 @@ def _next(context: Context, plan: Plan, word: str, detail: str, last: Reject) ->
     frame = plan.frame
     if frame is None:
         return last
-    if frame.kind == "ring_group":
-        group = context.directory.ring_group(frame.dest_id)
+    if frame.kind in GROUP_KINDS:
+        group = found_group(context, frame.kind, frame.dest_id)
         if group is None:
             return last
-        return next_member(context, plan, group, frame.rest) if frame.rest else leave(context, plan, group, last)
+        return next_member(context, plan, frame, group) if frame.rest else leave(context, plan, group, last)
     if frame.kind in MEDIA_KINDS:
         return NO_ENGINE if word == "unreachable" else last
     user = context.directory.user(frame.dest_id) if frame.kind == "user" else None

@@ -15,8 +15,8 @@ MAX_HOPS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What rings: a `user`, a `device` or a `ring_group`; or what the media engine answers as, by the target's kind.
-    `rest`: members of the group whose turn is still to come."""
+    """What rings: a `user`, a `device`, a `ring_group` or its `members`; or what the media engine answers as, by the
+    target's kind. `rest`: members of the group whose turn is still to come."""
 
     kind: str
     dest_id: str

@@ -51,8 +51,8 @@ def _step(context: Context, plan: Plan, target: Target) -> Decision | Onward:
                 context.note("extension", id=target.dest_id, result="gone")
                 return UNAVAILABLE
             return follow_extension(context, plan, found)
-        case "ring_group":
-            return ring_group(context, plan, target.dest_id)
+        case "ring_group" | "members":
+            return ring_group(context, plan, target)
         case "forward":
             return _forward(context, plan, target.dest_id)
         case "number":
