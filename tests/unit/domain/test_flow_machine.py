@@ -25,6 +25,7 @@ from tandem.domain.flows import (
     step,
 )
 from tandem.domain.flows.commands import Answer, Command, Dial, Gather, HangUp, Noop, Play, Speech
+from tandem.domain.flows.draft import MOST_EFFORT
 from tandem.domain.flows.session import DEEPEST, mint
 from tandem.domain.flows.walk import MOST_COMMANDS, MOST_MOVES
 from tests.support.flows import T0, Run, facts, graph
@@ -284,6 +285,46 @@ def test_so_many_nodes_in_a_row_and_no_more(length: int) -> None:
     else:
         assert run.start() == Answer()
         assert run.trace[-1].error == "more than 100 nodes in a row have nothing to wait for"
+
+
+def computing(nodes: int, data: Mapping[str, Any], way: str = "default") -> Run:
+    """A flow of so many of the node, which says Hello before them and after."""
+    made = {"hello": HELLO} | {f"n{index}": data for index in range(nodes)} | {"again": AGAIN}
+    ways = [f"{one} {way}" if one.startswith("n") else one for one in made]
+    run = Run(facts(graph(made, dict(zip(ways[:-1], [*made][1:], strict=True))), vars={"text": "a" * 100}))
+    run.answered()
+    return run
+
+
+LONG_SUM = "+".join("1" * 500)  # 999 characters
+MANY = [{"variable": "x", "expression": "1"}] * 50
+LONG = [{"variable": "x", "expression": LONG_SUM}] * 50
+RULE = {"variable": "text", "operator": "eq", "value": "{{x}}" * 79, "handle": "h"}
+SLOW_RULE = {"variable": "text", "operator": "matches", "value": "[b]*" * 20, "handle": "h"}
+
+
+@pytest.mark.parametrize(
+    ("data", "way", "most"),
+    [
+        ({"kind": "setVariable", "assignments": MANY}, "default", MOST_EFFORT // 50),
+        ({"kind": "setVariable", "assignments": LONG}, "default", MOST_EFFORT // 500),
+        ({"kind": "condition", "rules": [RULE] * 50}, "else", MOST_EFFORT // 200),
+        ({"kind": "condition", "rules": [SLOW_RULE] * 50}, "else", 3),
+        (
+            {"kind": "subflow", "flowId": "flow_0", "inputs": {f"x{index}": "{{x}}" * 800 for index in range(60)}},
+            "never",
+            0,
+        ),
+    ],
+)
+def test_so_much_is_computed_in_one_step_and_no_more(data: Mapping[str, Any], way: str, most: int) -> None:
+    """Not more than some tenths of a second of a node's wait."""
+    if most:
+        assert heard(computing(most, data, way).said("done")) == "acc/m_again.wav"
+    run = computing(most + 1, data, way)
+    assert heard(run.said("done")) == GOODBYE
+    assert run.trace[-1].node_id == f"n{most}"
+    assert run.trace[-1].error == "the flow computes too much before it waits for something"
 
 
 def test_requests_are_no_wait() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import pytest
 
-from tandem.domain.flows import Data, Line, Reply, Script, simulate
+from tandem.domain.flows import Data, Line, Reply, Script, Simulation, simulate
+from tandem.domain.flows.simulation import MOST_COMMANDS, MOST_EFFORT, MOST_TRACED
 from tandem.domain.hours import Schedule, make_rule
 from tests.support.flows import T0, facts, graph
 
@@ -96,4 +100,50 @@ def test_a_flow_that_is_gone() -> None:
 
 def test_a_flow_that_never_waits_for_the_script() -> None:
     found = simulate(facts(graph({"a": {"kind": "play", "audioId": "m_hello"}}, {"a": "a"})), Script(T0))
-    assert (len(found.commands), found.reason) == (1_000, None)
+    assert (len(found.commands), found.reason) == (MOST_COMMANDS, "too_long")
+
+
+def put(number: int, expression: str = "1") -> dict[str, Any]:
+    return {
+        "kind": "setVariable",
+        "assignments": [{"variable": f"v{one}", "expression": expression} for one in range(number)],
+    }
+
+
+def round_and_round(data: dict[str, Any], length: int) -> Simulation:
+    """A command, then `length` of the node, and again; without an end of its own."""
+    nodes = {"play": {"kind": "play", "audioId": "m_hello"}} | {f"n{one}": data for one in range(length)}
+    ways = [*nodes, "play"]
+    flow = graph(nodes, dict(pairwise(ways)))
+    return simulate(facts(flow), Script(T0))
+
+
+@pytest.mark.parametrize(
+    ("data", "length", "bound"),
+    [({"kind": "entry"}, 90, MOST_TRACED), (put(1), 90, MOST_TRACED), (put(50), 30, MOST_EFFORT)],
+)
+def test_a_simulation_is_followed_no_further_than_it_may(data: dict[str, Any], length: int, bound: int) -> None:
+    found = round_and_round(data, length)
+    assert found.reason == "too_long"
+    assert len(found.trace) <= MOST_TRACED + length + 1
+    if bound == MOST_EFFORT:
+        assert len(found.trace) * 50 <= MOST_EFFORT + length * 50
+    assert all(one.error is None for one in found.trace)
+
+
+@pytest.mark.parametrize("replies", [0, 100])
+def test_what_is_computed_between_two_requests_counts_once(replies: int) -> None:
+    request = {"kind": "httpRequest", "url": "https://x.example/"}
+    nodes: dict[str, dict[str, Any]] = {"play": {"kind": "play", "audioId": "m_hello"}}
+    for one in range(20):
+        nodes |= {f"put{one}": put(50), f"ask{one}": request}
+    names = [*nodes, "play"]
+    edges: dict[str, str] = {}
+    for source, target in pairwise(names):
+        outcomes = ("success", "error") if source.startswith("ask") else ("default",)
+        edges |= {f"{source} {outcome}": target for outcome in outcomes}
+    found = simulate(facts(graph(nodes, edges)), Script(T0, replies=[Reply(200)] * replies))
+    assert found.reason == "too_long"
+    visits = sum(one.kind == "setVariable" for one in found.trace)
+    # A request costs some effort as well.
+    assert MOST_EFFORT - 1_100 <= visits * 50 <= MOST_EFFORT

@@ -201,7 +201,10 @@ class SimulatedStep(BaseModel):
 
 class SimulateReply(BaseModel):
     ok: bool
-    reason: str | None = Field(description="Why it ended; null: it waits for the outcome of its last command.")
+    reason: str | None = Field(
+        description="Why it ended; null: it waits for the outcome of its last command; too_long: the flow would go on,"
+        " but it is followed no further than for some 1,000 commands or steps of the trace."
+    )
     commands: list[SimulatedCommand]
     trace: list[SimulatedStep]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tandem.domain.flows import document, patterns, sounds
+from tandem.domain.flows import document, sounds
 from tandem.domain.flows.commands import Gather, Play, Sound
 from tandem.domain.flows.events import Data
 from tandem.domain.flows.outcomes import DEFAULT
@@ -85,7 +85,7 @@ def collect(scene: Scene, data: document.Collect, outcome: str, told: Data) -> R
     digits = masked(told.digits, data.mask)
     if outcome == "digits":
         typed = told.digits or ""
-        if data.regex is None or patterns.compile_pattern(data.regex).matches(typed):
+        if data.regex is None or scene.matches(data.regex, typed):
             secrets = frozenset({data.variable}) if data.mask else frozenset()
             return Leave("matched", {data.variable: typed}, secrets, digits)
     elif outcome != "timeout":

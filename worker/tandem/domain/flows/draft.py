@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tandem.domain.flows import document
 from tandem.domain.flows.commands import Command
 from tandem.domain.flows.events import Pending
 from tandem.domain.flows.facts import Facts, Flow
 from tandem.domain.flows.session import Frame, Session, Status
-from tandem.domain.flows.values import Variables
+from tandem.domain.flows.values import BadValueError, Variables
+
+# Of one step: an effort is some hundred microseconds at most, and a node waits for its answer.
+MOST_EFFORT: Final = 2_000
 
 
 class Place:
@@ -51,6 +56,7 @@ class Draft:
         self.answered = session.answered
         self.failed = session.failed
         self.moves = session.moves
+        self.effort = session.effort
         self.failures = session.failures
         self.timeouts = session.timeouts
         self.minted = session.minted
@@ -58,6 +64,12 @@ class Draft:
     @property
     def top(self) -> Place:
         return self.places[-1]
+
+    def spend(self, effort: int) -> None:
+        """Before something is computed. Raises `BadValueError` when this step has computed too much."""
+        self.effort += effort
+        if self.effort > MOST_EFFORT:
+            raise BadValueError("the flow computes too much before it waits for something")
 
     def frozen(self) -> Session:
         return Session(
@@ -72,6 +84,7 @@ class Draft:
             answered=self.answered,
             failed=self.failed,
             moves=self.moves,
+            effort=self.effort,
             failures=self.failures,
             timeouts=self.timeouts,
             minted=self.minted,

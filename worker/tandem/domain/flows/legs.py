@@ -10,7 +10,6 @@ from tandem.domain.flows.commands import Bridge, Dial, Sound
 from tandem.domain.flows.events import Data, LegPlaced, PlaceLeg
 from tandem.domain.flows.outcomes import ERRORS
 from tandem.domain.flows.results import Ask, Do, Enter, Fail, Leave, Result, Scene
-from tandem.domain.flows.values import render
 from tandem.domain.target import Target
 
 Node = document.Dial | document.RingGroup | document.Transfer
@@ -23,7 +22,7 @@ _EXIT: Final = ERRORS["ringGroup"]
 def place(scene: Scene, data: Node) -> Result:
     match data:
         case document.Dial():
-            caller = render(data.caller_id or "", scene.variables, longest=_LONGEST_NUMBER).strip()
+            caller = scene.render(data.caller_id or "", longest=_LONGEST_NUMBER).strip()
             return _order(scene, data, data.targets, caller or None)
         case document.RingGroup():
             # With an edge to follow, the group's own exit is not for this call.
@@ -49,7 +48,7 @@ def _ask(scene: Scene, data: Node, *targets: Target, caller_id: str | None = Non
 def _target(scene: Scene, target: document.DialTarget) -> Target:
     if target.kind is not None and target.id is not None:
         return Target(target.kind, target.id)
-    return Target("number", render(target.number or "", scene.variables, longest=_LONGEST_NUMBER).strip())
+    return Target("number", scene.render(target.number or "", longest=_LONGEST_NUMBER).strip())
 
 
 def call(scene: Scene, data: Node, placed: LegPlaced) -> Result:

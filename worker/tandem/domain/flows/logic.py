@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from tandem.domain import hours
-from tandem.domain.flows import document, expressions, patterns
+from tandem.domain.flows import document
 from tandem.domain.flows.outcomes import DEFAULT, ELSE
 from tandem.domain.flows.results import Enter, Fail, Leave, Result, Scene
-from tandem.domain.flows.values import MASK, BadValueError, Value, Variables, compare, render, text
+from tandem.domain.flows.values import MASK, BadValueError, Value, compare, text
 
 _HOURS: Final = {
     hours.Hours.OPEN: "in_hours",
@@ -20,21 +20,21 @@ _HOURS: Final = {
 def condition(scene: Scene, data: document.Condition) -> Result:
     """The first rule that holds."""
     for rule in data.rules:
-        if _holds(rule, scene.variables):
+        if _holds(scene, rule):
             return Leave(rule.handle)
     return Leave(ELSE)
 
 
-def _holds(rule: document.Rule, variables: Variables) -> bool:
-    value = variables.get(rule.variable, "")
+def _holds(scene: Scene, rule: document.Rule) -> bool:
+    value = scene.value(rule.variable)
     match rule.operator:
         case "is_set":
-            return rule.variable in variables
+            return rule.variable in scene.variables
         case "is_empty":
             return text(value) == ""
         case "matches":
-            return patterns.compile_pattern(rule.value).matches(text(value))
-    other = render(rule.value, variables)
+            return scene.matches(rule.value, text(value))
+    other = scene.render(rule.value)
     match rule.operator:
         case "contains":
             return other in text(value)
@@ -61,7 +61,7 @@ def set_variable(scene: Scene, data: document.SetVariable) -> Result:
     secrets = set(scene.place.secrets)
     values: dict[str, Value] = {}
     for one in data.assignments:
-        expression = expressions.parse(one.expression)
+        expression = scene.expression(one.expression)
         try:
             value = expression.value(variables)
         except BadValueError as error:
@@ -82,5 +82,5 @@ def switch(scene: Scene, data: document.Switch) -> Result:
 
 
 def subflow(scene: Scene, data: document.Subflow) -> Result:
-    values = {name: render(template, scene.variables) for name, template in data.inputs.items()}
+    values = {name: scene.render(template) for name, template in data.inputs.items()}
     return Enter(data.flow_id, values, frozenset(name for name, one in data.inputs.items() if scene.is_secret(one)))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tandem.domain.flows.commands import Command
 from tandem.domain.flows.draft import Draft, Place
 from tandem.domain.flows.events import Pending
+from tandem.domain.flows.expressions import Expression, parse
 from tandem.domain.flows.facts import Facts
+from tandem.domain.flows.patterns import LONGEST_SUBJECT, compile_pattern
 from tandem.domain.flows.session import mint
-from tandem.domain.flows.values import MASK, Value, Variables, names
+from tandem.domain.flows.values import LONGEST, MASK, Value, Variables, names, render
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a node sees."""
+    """What a node sees, and what it may compute: each method takes of the step's effort (`Draft.spend`)."""
 
     facts: Facts
     draft: Draft
@@ -32,6 +34,22 @@ class Scene:
 
     def is_secret(self, template: str) -> bool:
         return not self.place.secrets.isdisjoint(names(template))
+
+    def expression(self, source: str) -> Expression:
+        """To be computed once. Raises `BadValueError`, `ExpressionError`."""
+        self.draft.spend(1 + len(source) // 100)
+        return parse(source)
+
+    def matches(self, pattern: str, subject: str) -> bool:
+        """Raises `BadValueError`, `PatternError`."""
+        compiled = compile_pattern(pattern)
+        self.draft.spend(1 + len(compiled.states) * min(len(subject), LONGEST_SUBJECT) // 500)
+        return compiled.matches(subject)
+
+    def render(self, template: str, escape: Callable[[str], str] = str, longest: int = LONGEST) -> str:
+        """`values.render`. Raises `BadValueError`."""
+        self.draft.spend(1 + len(template) // 100)
+        return render(template, self.variables, escape, longest)
 
     def mint(self) -> str:
         """The id of what is now asked for."""

@@ -41,8 +41,9 @@ class Frame:
 @dataclass(frozen=True, slots=True)
 class Session:
     """`frames`: the flow first, the subflow that runs last. `seq` and `command` are the last that was told; `pending`
-    is asked for instead of the next. `moves`: nodes entered since the node's last outcome. `failures`, `timeouts`: of
-    the current node. `minted`: ids made of `seed` so far. `failed`: the error treatment has begun."""
+    is asked for instead of the next. `moves`: nodes entered since the node's last outcome; `effort`: what their
+    expressions, patterns and templates have cost (`draft`). `failures`, `timeouts`: of the current node. `minted`: ids
+    made of `seed` so far. `failed`: the error treatment has begun."""
 
     seed: str
     status: Status = Status.RUNNING
@@ -53,6 +54,7 @@ class Session:
     answered: bool = False
     failed: bool = False
     moves: int = 0
+    effort: int = 0
     failures: int = 0
     timeouts: int = 0
     minted: int = 0
@@ -89,6 +91,7 @@ def encode(session: Session) -> dict[str, Any]:
         "answered": session.answered,
         "failed": session.failed,
         "moves": session.moves,
+        "effort": session.effort,
         "failures": session.failures,
         "timeouts": session.timeouts,
         "minted": session.minted,

@@ -28,7 +28,12 @@ from tandem.domain.flows.machine import step
 from tandem.domain.flows.session import Session, new_session
 
 _BY_THEMSELVES: Final = {"answer": "answered", "play": "done", "hangup": "ended"}
-_MOST_COMMANDS: Final = 1_000
+# A simulation is computed while others wait for the same isolate, and all of it is one reply. The trace bounds the
+# nodes too, for each leaves an entry.
+MOST_COMMANDS: Final = 1_000
+MOST_TRACED: Final = 1_000
+MOST_EFFORT: Final = 10_000
+TOO_LONG: Final = "too_long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,9 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """The commands with their `seq`. `reason` is that of `Finish`, or None when the flow still waits for the outcome of
-    its last command, because the script is at its end (or the flow has had 1,000 commands)."""
+    """The commands with their `seq`. `reason` is that of `Finish`; None when the flow still waits for the outcome of
+    its last command, because the script is at its end; `too_long` when it has been followed far enough: for 1,000
+    commands or entries of the trace, or five times the effort of one step (`draft`), give or take a step."""
 
     commands: list[tuple[int, Command]] = field(default_factory=list)
     trace: list[TraceEntry] = field(default_factory=list)
@@ -85,15 +91,28 @@ class _Play:
         self._commands: list[tuple[int, Command]] = []
         self._trace: list[TraceEntry] = []
         self._reason: str | None = None
+        self._effort = 0
 
     def run(self) -> Simulation:
         event: Event | None = Started(self._at)
-        while event is not None and self._reason is None and len(self._commands) < _MOST_COMMANDS:
-            self._session, effects = step(self._facts, self._session, event)
+        while event is not None and self._reason is None:
+            effects = self._step(event)
             event = None
             for effect in effects:
                 event = self._carry_out(effect)
+            if event is not None and self._is_too_long():
+                self._reason = TOO_LONG
         return Simulation(self._commands, self._trace, self._reason)
+
+    def _step(self, event: Event) -> Sequence[Effect]:
+        before = self._session
+        self._session, effects = step(self._facts, before, event)
+        # An outcome begins a new count.
+        self._effort += self._session.effort - (0 if isinstance(event, Stepped) else before.effort)
+        return effects
+
+    def _is_too_long(self) -> bool:
+        return len(self._commands) >= MOST_COMMANDS or len(self._trace) >= MOST_TRACED or self._effort >= MOST_EFFORT
 
     def _carry_out(self, effect: Effect) -> Event | None:
         """What it leads to."""

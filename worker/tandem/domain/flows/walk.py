@@ -60,7 +60,7 @@ class Walk:
 
     def hear(self, command: Command, event: Stepped) -> Stepping:
         """What became of the command that was told last."""
-        self._draft.status, self._draft.moves = Status.RUNNING, 0
+        self._draft.status, self._draft.moves, self._draft.effort = Status.RUNNING, 0, 0
         outcome, told = event.outcome, event.data
         if outcome == "hangup":
             self._trace("hangup", error=told.cause)

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from tandem.domain.flows import document
 from tandem.domain.flows.events import Fetch, Fetched
 from tandem.domain.flows.results import Ask, Leave, Result, Scene
-from tandem.domain.flows.values import LONGEST, BadValueError, Value, bounded, render
+from tandem.domain.flows.values import LONGEST, BadValueError, Value, bounded
 
 LARGEST_BODY: Final = 65_536  # characters of a request or a reply
 LONGEST_URL: Final = 4_096
@@ -49,14 +49,14 @@ def header_problem(name: str) -> str | None:
 
 def ask(scene: Scene, data: document.HttpRequest) -> Result:
     """Values are escaped for where they stand: in the URL, a header, a body of JSON (the default) or of a form."""
-    headers = {name: _CONTROLS.sub("", render(one, scene.variables)) for name, one in data.headers.items()}
+    headers = {name: _CONTROLS.sub("", scene.render(one)) for name, one in data.headers.items()}
     body = None
     if data.body is not None:
         kinds = [value for name, value in headers.items() if name.lower() == "content-type"]
         if not kinds:
             headers["Content-Type"] = _JSON
-        body = render(data.body, scene.variables, _escape(kinds[0] if kinds else _JSON), LARGEST_BODY)
-    url = render(data.url, scene.variables, _percent, LONGEST_URL)
+        body = scene.render(data.body, _escape(kinds[0] if kinds else _JSON), LARGEST_BODY)
+    url = scene.render(data.url, _percent, LONGEST_URL)
     fetch_id = scene.mint()
     return Ask(Fetch(fetch_id, data.method, url, tuple(headers.items()), body, data.timeout_ms))
 
