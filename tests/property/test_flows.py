@@ -44,10 +44,11 @@ from tandem.domain.flows.expressions import ExpressionError, parse
 from tandem.domain.flows.outcomes import outcomes
 from tandem.domain.flows.patterns import LONGEST_SUBJECT, PatternError, compile_pattern
 from tandem.domain.flows.session import DEEPEST
-from tandem.domain.flows.values import HIGHEST, LONGEST, BadValueError
+from tandem.domain.flows.values import HIGHEST, LONGEST, MASK, BadValueError
 from tandem.domain.flows.walk import MOST_MOVES
 from tandem.domain.hours import Schedule, make_rule
 from tests.support.flows import T0, facts
+from tests.support.flows import graph as graph_of
 
 # Digits that are typed where they are masked, and nowhere else.
 SECRET = "735190"
@@ -110,32 +111,35 @@ DATA: st.SearchStrategy[dict[str, Any]] = st.one_of(
     node("subflow", flowId=st.sampled_from(["flow_1", "flow_2"]), inputs=st.just({"a": "{{pin}}", "b": "{{b}}"})),
     node("hangup"),
 )
+# Of these most loops are made that wait for nobody.
+QUIET = st.one_of(
+    node("entry"),
+    node("play", audioId=st.just("m_hello")),
+    node("switch", variable=VARIABLE, cases=st.just(["1", SECRET])),
+    node("subflow", flowId=st.sampled_from(["flow_1", "flow_2"])),
+    node("subflow", flowId=st.sampled_from(["flow_1", "flow_2"]), inputs=st.just({"a": "1"})),
+)
 EXITS = ("good", "bad")
+# One that comes back without a word, and one that does so by one of its exits.
 SUBGRAPHS = {
-    name: Graph.model_validate(
-        {
-            "start": "x",
-            "nodes": [{"id": "x", "data": {"kind": "entry"}}, {"id": "y", "data": {"kind": "entry"}}],
-            "edges": [
-                {"id": "e", "source": "x", "target": "exit:good"},
-                {"id": "f", "source": "y", "target": "exit:bad"},
-            ],
-        }
-    )
-    for name in ("flow_1", "flow_2")
+    "flow_1": graph_of({"x": {"kind": "entry"}, "y": {"kind": "entry"}}, {"x": "exit:good", "y": "exit:bad"}),
+    "flow_2": graph_of(
+        {"look": {"kind": "switch", "variable": "a", "cases": ["1"]}, "ask": {"kind": "play", "audioId": "m_hello"}},
+        {"look 1": "exit:good", "look else": "ask", "ask": "exit:bad"},
+    ),
 }
 SCHEDULES = {"s": Schedule("s", None, (make_rule("weekly", 1, "00:00", "12:00", None, None, False),))}
 
 
 @st.composite
-def graphs(draw: st.DrawFn, whole: bool) -> dict[str, Any]:
+def graphs(draw: st.DrawFn, whole: bool, kinds: st.SearchStrategy[dict[str, Any]] = DATA) -> dict[str, Any]:
     """`whole`: each outcome has an edge. Else anything may be missing."""
     names = NAMES[: draw(st.integers(1, len(NAMES)))]
     targets = st.sampled_from([*names, "exit:good", "exit:bad"] + ([] if whole else ["nowhere"]))
     nodes: list[dict[str, Any]] = []
     edges: list[dict[str, Any]] = []
     for name in names:
-        data = draw(DATA)
+        data = draw(kinds)
         nodes.append({"id": name, "data": data})
         made = Graph.model_validate({"start": name, "nodes": nodes[-1:]}).nodes[0].data
         handles = set(outcomes(made, SUBGRAPHS) or ())
@@ -301,7 +305,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=SLOW)
-@given(graphs(whole=True), st.data())
+@given(graphs(whole=True) | graphs(whole=True, kinds=QUIET), st.data())
 def test_a_flow_that_validates_waits_or_ends_and_handles_every_outcome(
     document: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -315,6 +319,18 @@ def test_a_flow_that_validates_waits_or_ends_and_handles_every_outcome(
     if not found:
         errors = [one.entry.error for one in driver.trace if one.entry.error]
         assert not [one for one in errors if "no edge leads on" in one or "node is gone" in one]
+        assert not [one for one in driver.trace if _is_guard(one) and not _is_of_the_call(one, driver.trace)]
+
+
+def _is_guard(trace: Trace) -> bool:
+    return "have nothing to wait for" in (trace.entry.error or "")
+
+
+def _is_of_the_call(guard: Trace, trace: list[Trace]) -> bool:
+    """Whether something that the graph does not tell kept the flow from waiting since the last command: a text or a
+    number that came out empty, a leg that was refused."""
+    errors = {one.entry.error for one in trace if one.entry.seq == guard.entry.seq}
+    return not errors.isdisjoint({"there is nothing to say", "there is no number to dial", "no", f"not {MASK}"})
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=SLOW)

@@ -195,6 +195,54 @@ def test_loops_that_wait_for_nothing(nodes: dict[str, Any], edges: dict[str, str
     assert [one.node_id for one in found] == [group.partition(",")[0] for group in groups]
 
 
+SILENT = graph({"a": ENTRY}, {"a": "exit:good"})
+HEARD = graph({"a": HELLO}, {"a": "exit:good"})
+CHECKED = graph(
+    {"a": {"kind": "switch", "variable": "x", "cases": ["1"]}, "b": HELLO},
+    {"a 1": "exit:known", "a else": "b", "b": "exit:asked"},
+)
+OUTER = graph({"a": {"kind": "subflow", "flowId": "silent"}}, {"a good": "exit:good"})
+DEAF = graph({"a": {"kind": "subflow", "flowId": "heard"}}, {"a good": "exit:good"})
+ROUND = graph({"a": {"kind": "subflow", "flowId": "round"}, "b": HELLO}, {"a good": "a", "b": "exit:good"})
+FLOWS = {
+    "silent": SILENT,
+    "heard": HEARD,
+    "checked": CHECKED,
+    "outer": OUTER,
+    "deaf": DEAF,
+    "empty": graph({}, {}, "a"),
+}
+
+
+@pytest.mark.parametrize(
+    ("flow_id", "edges", "groups"),
+    [
+        ("silent", {"a good": "a"}, ["a"]),
+        ("silent", {"a good": "b", "b": "a"}, ["a, b"]),
+        ("silent", {"a good": "end"}, []),
+        ("heard", {"a good": "a"}, []),
+        ("outer", {"a good": "a"}, ["a"]),
+        ("deaf", {"a good": "a"}, []),
+        ("checked", {"a known": "end", "a asked": "a"}, []),
+        ("checked", {"a known": "a", "a asked": "end"}, ["a"]),
+        ("gone", {"a good": "a"}, []),
+        ("empty", {}, []),
+    ],
+)
+def test_a_subflow_waits_where_its_flow_does(flow_id: str, edges: dict[str, str], groups: list[str]) -> None:
+    nodes: dict[str, Any] = {"a": {"kind": "subflow", "flowId": flow_id}}
+    nodes |= {"b": ENTRY} if "b" in edges else {}
+    nodes |= {"end": END} if "end" in edges.values() else {}
+    found = problems(graph(nodes, edges), Known(flows=FLOWS))
+    assert [one.message.partition(": ")[2] for one in found] == [f"{group}." for group in groups]
+    assert {one.code for one in found} <= {"endless_loop"}
+
+
+def test_flows_that_call_one_another_are_looked_at_once() -> None:
+    made = graph({"a": {"kind": "subflow", "flowId": "round"}}, {"a good": "a"})
+    assert codes(problems(made, Known(flows={"round": ROUND}))) == [("too_deep", "a")]
+
+
 # Flows that call flows.
 
 

@@ -13,7 +13,8 @@ DEFAULT: Final = "default"
 ELSE: Final = "else"
 # What they do comes with other parts of the platform: for now they take their error outcome at once.
 UNBUILT: Final = frozenset({"enqueue", "callback", "voicemail", "record", "conference"})
-# Resolved without a word to the node. An HTTP request is no wait either: a loop of them would have no end.
+# Resolved without a word to the node (a subflow: `silence`). An HTTP request is no wait either: a loop of them would
+# have no end.
 UNHEARD: Final = UNBUILT | {"entry", "condition", "timeCondition", "setVariable", "httpRequest", "switch"}
 # What a node comes to when it cannot do what it is for; the other kinds have no such outcome.
 ERRORS: Final[Mapping[str, str]] = {

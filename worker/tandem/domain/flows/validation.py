@@ -11,10 +11,11 @@ from tandem.domain.flows import document, parts, sketch
 from tandem.domain.flows.document import EXIT, Data, Edge, Graph
 from tandem.domain.flows.expressions import ExpressionError, parse
 from tandem.domain.flows.loops import loops, reached
-from tandem.domain.flows.outcomes import UNHEARD, calls, has_digits, is_free, outcomes, required
+from tandem.domain.flows.outcomes import calls, has_digits, is_free, outcomes, required
 from tandem.domain.flows.patterns import PatternError, compile_pattern
 from tandem.domain.flows.problems import Known, Problem
 from tandem.domain.flows.session import DEEPEST
+from tandem.domain.flows.silence import Silence
 from tandem.domain.flows.sketch import Sketch, read
 from tandem.domain.flows.values import is_template
 from tandem.domain.flows.web import header_problem, url_problem
@@ -53,7 +54,7 @@ def _problems(drawn: Sketch, known: Known) -> Iterator[Problem]:
     for edge in drawn.edges:
         yield from _of_edge(edge, nodes, known)
     yield from _missing(drawn, nodes, known)
-    yield from _ways(drawn, nodes)
+    yield from _ways(drawn, nodes, known)
     for ident, data in drawn.nodes:
         if data is not None:
             yield from _of_data(ident, data)
@@ -106,7 +107,7 @@ def _missing(drawn: Sketch, nodes: Mapping[str, Data | None], known: Known) -> I
             yield Problem("missing_outcome", "A menu needs an edge for at least one digit.", node_id=ident)
 
 
-def _ways(drawn: Sketch, nodes: Mapping[str, Data | None]) -> Iterator[Problem]:
+def _ways(drawn: Sketch, nodes: Mapping[str, Data | None], known: Known) -> Iterator[Problem]:
     links: dict[str, list[str]] = {ident: [] for ident in nodes}
     for edge in drawn.edges:
         if edge.source in nodes and edge.target in nodes:
@@ -116,8 +117,8 @@ def _ways(drawn: Sketch, nodes: Mapping[str, Data | None]) -> Iterator[Problem]:
         for ident in nodes:
             if ident not in found:
                 yield Problem("unreachable", "No way leads from the start to this node.", node_id=ident)
-    unheard = [ident for ident, data in nodes.items() if data is not None and data.kind in UNHEARD]
-    for group in loops(links, dict.fromkeys(unheard)):
+    silent = Silence(known.flows).links(nodes, drawn.edges)
+    for group in loops(silent, dict.fromkeys(ident for ident in nodes if ident in silent)):
         text = f"These nodes go round without waiting for anything: {', '.join(group)}."
         yield Problem("endless_loop", text, node_id=group[0])
 
