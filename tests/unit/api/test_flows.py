@@ -258,6 +258,44 @@ async def test_subflows_are_published_ones_and_lead_not_back(acme: Api) -> None:
     assert "recursion" in [one["code"] for one in await problems(acme, inner)]
 
 
+async def test_a_new_exit_needs_an_edge_in_every_flow_that_calls(world: World) -> None:
+    acme = world.acme
+    inner = await published(acme, "inner", leaving("hi"))
+    for name in ("first", "second"):
+        graph = calling(inner["id"])
+        graph["nodes"][0]["id"] = graph["edges"][0]["source"] = graph["start"] = f"sub-{name}"
+        await published(acme, name, graph)
+    await acme.make("flows", name="a draft", graph=calling(inner["id"]))
+    two = document(
+        {"look": {"kind": "switch", "variable": "x", "cases": ["1"]}}, {"look 1": "exit:done", "look else": "exit:late"}
+    )
+    await acme.patch("flows", inner, graph=two)
+    error = await acme.refused((422, "invalid_flow"), "POST", f"/v1/flows/{inner['id']}/publish")
+    assert error["problems"] == await problems(acme, inner)
+    assert [(one["code"], one["edge_id"], one["message"]) for one in error["problems"]] == [
+        (
+            "unhandled_exit",
+            "e1",
+            f"The flow {name} calls this one at its node sub-{name}, and nothing follows the exit late there; add an"
+            " edge for it and publish that flow first.",
+        )
+        for name in ("first", "second")
+    ]
+    for flow in (await acme.get("/v1/flows"))["items"]:
+        if flow["name"] in ("first", "second"):
+            graph = (await acme.get(f"/v1/flows/{flow['id']}"))["item"]["graph"]
+            graph["edges"].append({"id": "late", "source": graph["start"], "target": "bye", "sourceHandle": "late"})
+            await publish(acme, await acme.patch("flows", flow, graph=graph))
+    assert (await publish(acme, inner))["version"] == 2
+
+
+async def test_an_exit_that_goes_is_missed_by_nobody(acme: Api) -> None:
+    inner = await published(acme, "inner", leaving("hi"))
+    await published(acme, "outer", calling(inner["id"]))
+    await acme.patch("flows", inner, graph=greeting())
+    assert (await publish(acme, inner))["version"] == 2
+
+
 async def test_what_all_flows_may_weigh_is_bounded(acme: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tandem.api.flows.MOST_PUBLISHED_BYTES", 5_000)
     first = await published(acme, "first", greeting("x" * 1_900))

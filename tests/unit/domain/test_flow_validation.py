@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tandem.domain.flows import Graph, Known, Problem, check, problems, read, references
+from tandem.domain.flows import Graph, Known, Problem, check, problems, read, references, unhandled
 from tandem.domain.flows.document import MOST_NODES
 from tandem.domain.flows.outcomes import ERRORS, INSTEAD, SERVED, calls, exits, outcomes, required
 from tandem.domain.flows.sketch import draw
@@ -88,7 +88,8 @@ def test_a_node_has_its_outcomes_and_no_others(data: dict[str, Any], needed: set
     for handle in [*sorted(every), "nonsense"]:
         made = graph({"node": data, "end": END}, {f"node {handle}": "end"})
         wrong = [one for one in problems(made, CALLING) if one.code == "unknown_outcome"]
-        assert [one.edge_id for one in wrong] == (["e0"] if handle == "nonsense" else [])
+        # An exit that the called flow may yet get is none.
+        assert [one.edge_id for one in wrong] == (["e0"] if handle == "nonsense" and kind != "subflow" else [])
         assert all(one.message == f"Node node ({kind}) has no outcome nonsense." for one in wrong)
 
 
@@ -281,8 +282,29 @@ def test_calls(
     assert codes(problems(calling(*called), Known(flows=flows, flow_id=flow_id))) == expected
 
 
+@pytest.mark.parametrize(
+    ("edges", "expected"),
+    [
+        ({"a good": "end", "a bad": "end", "b good": "end", "b bad": "end", "b other": "end"}, []),
+        ({"a good": "end", "b bad": "end"}, [("a", "bad", "e1"), ("b", "good", "e0")]),
+    ],
+)
+def test_what_a_caller_has_no_edge_for(edges: dict[str, str], expected: list[tuple[str, str, str]]) -> None:
+    nodes: dict[str, Any] = {name: {"kind": "subflow", "flowId": "f"} for name in "ab"}
+    caller = graph({**nodes, "c": {"kind": "subflow", "flowId": "g"}, "end": END}, edges)
+    found = unhandled(SUB, "f", "Reception", caller)
+    assert [(one.code, one.node_id, one.edge_id) for one in found] == [
+        ("unhandled_exit", None, edge_id) for _, _, edge_id in expected
+    ]
+    assert [one.message for one in found] == [
+        f"The flow Reception calls this one at its node {node}, and nothing follows the exit {name} there; add an edge"
+        " for it and publish that flow first."
+        for node, name, _ in expected
+    ]
+
+
 def test_a_subflow_has_the_exits_that_its_flow_has() -> None:
-    made = graph({"a": {"kind": "subflow", "flowId": "f"}, "end": END}, {"a good": "end", "a other": "end"})
+    made = graph({"a": {"kind": "subflow", "flowId": "f"}, "end": END}, {"a good": "end", "a other one": "end"})
     assert codes(problems(made, CALLING)) == [("unknown_outcome", "e1"), ("missing_outcome", "a")]
     assert problems(made, NOTHING) == []
     assert exits(SUB) == {"good", "bad"}

@@ -14,7 +14,20 @@ from tandem.api.work import Change, Remember, Work, item_reply, reply
 from tandem.contracts.errors import TandemError
 from tandem.contracts.flow import reply_of
 from tandem.contracts.v1.flows import MOST_VERSION, SimulateRequest
-from tandem.domain.flows import Data, Flow, Graph, Line, Problem, Reply, Script, check, read, references, simulate
+from tandem.domain.flows import (
+    Data,
+    Flow,
+    Graph,
+    Line,
+    Problem,
+    Reply,
+    Script,
+    check,
+    read,
+    references,
+    simulate,
+    unhandled,
+)
 from tandem.domain.flows.diff import diff
 from tandem.runtime import Statement
 from tandem.store import flow_facts
@@ -171,7 +184,11 @@ def _script(asked: SimulateRequest, now: int) -> Script:
 async def _checked(work: Work, flow: Item) -> tuple[Graph | None, list[Problem]]:
     control, account_id = work.env.control, flow["account_id"]
     graph, found = check(flow["graph"], await flow_facts.known(control, account_id, flow["id"], flow["graph"]))
-    return graph, [*found, *await flow_facts.silent_media(control, account_id, flow["graph"])]
+    found += await flow_facts.silent_media(control, account_id, flow["graph"])
+    if graph is not None:
+        for name, caller in await flow_facts.callers(control, account_id, flow["id"]):
+            found += unhandled(graph, flow["id"], name, caller)
+    return graph, found
 
 
 def _invalid(what: str, found: Sequence[Problem]) -> TandemError:

@@ -71,6 +71,13 @@ async def silent_media(control: Database, account_id: str, document: Mapping[str
     ]
 
 
+async def callers(control: Database, account_id: str, flow_id: str) -> list[tuple[str, Graph]]:
+    """The published flows that mention it, by name."""
+    (rows,) = await config.read(control, (SQL["callers"], (account_id, flow_id)))
+    found = [(str(row["name"]), read(json.loads(row["published_graph"]))) for row in rows]
+    return [(name, graph) for name, graph in found if isinstance(graph, Graph)]
+
+
 async def facts(control: Database, account_id: str, flow: Flow, document: Mapping[str, Any], caller: Caller) -> Facts:
     """What a call to the flow, as the document has it, would be run with now. A ring group's exit counts when it is a
     flow itself."""

@@ -33,6 +33,11 @@ WHERE account_id = ? AND flow_id = ? AND version = ?;
 SELECT id, name, version, published_graph FROM flow
 WHERE account_id = ?1 AND id IN (SELECT value FROM json_each(?2)) AND published_graph IS NOT NULL;
 
+-- name: callers
+-- As graphs are kept, an id in one is a text of its own.
+SELECT name, published_graph FROM flow
+WHERE account_id = ?1 AND id <> ?2 AND instr(published_graph, '"' || ?2 || '"') > 0 ORDER BY name;
+
 -- name: exits
 -- Ring groups whose own exit is a flow.
 SELECT id, exit_dest_id, exit_dest_xform FROM ring_group

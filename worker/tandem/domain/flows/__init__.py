@@ -26,7 +26,7 @@ from tandem.domain.flows.machine import step
 from tandem.domain.flows.problems import Known, Problem
 from tandem.domain.flows.session import Frame, Session, Status, decode, encode, new_session
 from tandem.domain.flows.simulation import Line, Reply, Script, Simulation, simulate
-from tandem.domain.flows.validation import check, problems, read, references
+from tandem.domain.flows.validation import check, problems, read, references, unhandled
 
 __all__ = [
     "STALE_STEP",
@@ -69,4 +69,5 @@ __all__ = [
     "references",
     "simulate",
     "step",
+    "unhandled",
 ]

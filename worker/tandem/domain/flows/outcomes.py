@@ -64,12 +64,17 @@ _FIXED: Final[Mapping[str, frozenset[str]]] = {
     "hangup": frozenset(),
 }
 _KEY: Final = re.compile(r"key:[0-9*#]", re.ASCII)
+_EXIT_NAME: Final = re.compile(r"[A-Za-z0-9_.\-]{1,64}", re.ASCII)
 _DIGITS: Final = re.compile(r"digit:([0-9*#]{1,32})", re.ASCII)
 
 
 def exits(graph: Graph) -> frozenset[str]:
     """The exits that a subflow has: its outcomes for who calls it."""
     return frozenset(edge.target[len(EXIT) :] for edge in graph.edges if edge.target.startswith(EXIT))
+
+
+def is_exit(name: str) -> bool:
+    return _EXIT_NAME.fullmatch(name) is not None
 
 
 def calls(graph: Graph) -> frozenset[str]:
@@ -98,13 +103,16 @@ def required(data: document.Data, flows: Mapping[str, Graph]) -> frozenset[str]:
 
 
 def is_free(data: document.Data, handle: str) -> bool:
-    """Whether the handle is one of those that exist by having an edge: a menu's digits, a queue's keys."""
+    """Whether the handle is one of those that exist by having an edge: a menu's digits, a queue's keys. An exit that a
+    subflow has not yet got is none to complain of: its callers have to be there before it."""
     match data:
         case document.Menu():
             found = _DIGITS.fullmatch(handle)
             return found is not None and _can_be_typed(data, found[1])
         case document.Enqueue():
             return _KEY.fullmatch(handle) is not None
+        case document.Subflow():
+            return is_exit(handle)
         case _:
             return False
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from tandem.domain.flows import document, parts, sketch
 from tandem.domain.flows.document import EXIT, Data, Edge, Graph
 from tandem.domain.flows.expressions import ExpressionError, parse
 from tandem.domain.flows.loops import loops, reached
-from tandem.domain.flows.outcomes import calls, has_digits, is_free, outcomes, required
+from tandem.domain.flows.outcomes import calls, exits, has_digits, is_exit, is_free, outcomes, required
 from tandem.domain.flows.patterns import PatternError, compile_pattern
 from tandem.domain.flows.problems import Known, Problem
 from tandem.domain.flows.session import DEEPEST
@@ -20,9 +19,7 @@ from tandem.domain.flows.sketch import Sketch, read
 from tandem.domain.flows.values import is_template
 from tandem.domain.flows.web import header_problem, url_problem
 
-__all__ = ["check", "problems", "read", "references"]
-
-_EXIT: Final = re.compile(re.escape(EXIT) + r"[A-Za-z0-9_.\-]{1,64}", re.ASCII)
+__all__ = ["check", "problems", "read", "references", "unhandled"]
 
 
 def problems(graph: Graph, known: Known) -> list[Problem]:
@@ -44,6 +41,24 @@ def references(graph: Graph) -> frozenset[tuple[str, str]]:
     return frozenset(
         (kind, ident) for node in graph.nodes for _, kinds, ident in parts.references(node.data) for kind in kinds
     )
+
+
+def unhandled(graph: Graph, flow_id: str, name: str, caller: Graph) -> list[Problem]:
+    """What is missing in a published flow that calls this one (`flow_id`) for the exits that it would have."""
+    handles = {(edge.source, edge.source_handle) for edge in caller.edges}
+    every = ((node.id, node.data) for node in caller.nodes)
+    nodes = [ident for ident, data in every if isinstance(data, document.Subflow) and data.flow_id == flow_id]
+    return [
+        Problem(
+            "unhandled_exit",
+            f"The flow {name} calls this one at its node {node_id}, and nothing follows the exit {one} there; add an"
+            " edge for it and publish that flow first.",
+            edge_id=next(edge.id for edge in graph.edges if edge.target == f"{EXIT}{one}"),
+        )
+        for node_id in nodes
+        for one in sorted(exits(graph))
+        if (node_id, one) not in handles
+    ]
 
 
 def _problems(drawn: Sketch, known: Known) -> Iterator[Problem]:
@@ -79,7 +94,7 @@ def _twice(drawn: Sketch) -> Iterator[Problem]:
 
 def _of_edge(edge: Edge, nodes: Mapping[str, Data | None], known: Known) -> Iterator[Problem]:
     if edge.target.startswith(EXIT):
-        if _EXIT.fullmatch(edge.target) is None:
+        if not is_exit(edge.target[len(EXIT) :]):
             text = "The name of an exit has 1 to 64 letters, digits, dots, hyphens and underscores."
             yield Problem("bad_exit", text, edge_id=edge.id, field="target")
     elif edge.target not in nodes:
