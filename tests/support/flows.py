@@ -120,9 +120,9 @@ class Run:
         assert isinstance(self.session.pending, Fetch)
         return self.happen(Fetched(self.at, self.session.pending.fetch_id, status, body, error, timed_out))
 
-    def placed(self) -> Command | Fetch | PlaceLeg | Refuse | None:
+    def placed(self, noted: str | None = None) -> Command | Fetch | PlaceLeg | Refuse | None:
         assert isinstance(self.session.pending, PlaceLeg)
-        return self.happen(LegPlaced(self.at, self.session.pending.leg_id, "sip:leg@127.0.0.1", "token"))
+        return self.happen(LegPlaced(self.at, self.session.pending.leg_id, "sip:leg@127.0.0.1", "token", noted))
 
     def leg_refused(self, message: str = "no such user") -> Command | Fetch | PlaceLeg | Refuse | None:
         assert isinstance(self.session.pending, PlaceLeg)

@@ -112,8 +112,11 @@ async def test_a_branch_rings_no_longer_than_the_leg(
 async def test_a_leg_shows_a_number_only_if_the_account_owns_it(
     phones: LocalBrain, call: dict[str, Any], caller_id: str, shown: str
 ) -> None:
-    leg = await place(phones, ACME, call, TO_BOB, caller_id=caller_id)
+    _, placed = await order(phones, ACME, call, TO_BOB, caller_id=caller_id)
+    leg = await route(phones, question(ACME, placed))
     assert leg["routes"][0]["headers"]["from"]["uri"] == shown
+    own = "the callerId is no number that the account owns, so the caller's own is shown"
+    assert placed.get("noted") == (own if "1001" in shown else None)
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,22 @@ async def test_an_outcome_out_of_its_time_changes_nothing(phones: LocalBrain) ->
     assert await runner.start() == before
 
 
+async def test_a_caller_id_that_is_not_the_account_s_is_in_the_trace(phones: LocalBrain) -> None:
+    calls_bob = dial(f"user:{BOB.user_id}", callerId="{{number}}")
+    document = graph(
+        "entry>set", "set>bob", "bob:busy>end", set=put(number="'+12025550999'"), bob=calls_bob, end=HANG_UP
+    )
+    runner = await arrive(phones, document)
+    await runner.start()
+    assert (await runner.step(1, "answered"))["cmd"] == "dial"
+    assert (await runner.step(2, "busy"))["cmd"] == "hangup"
+    await runner.step(3, "ended")
+    await phones.advance(1_000)
+    (placed, left) = [one["data"] for one in runner.trace() if one["node_id"] == "bob"]
+    assert (placed["outcome"], placed["done"], left["outcome"]) == ("placed", False, "busy")
+    assert placed["error"] == "the callerId is no number that the account owns, so the caller's own is shown"
+
+
 RINGS = graph("entry>ring", ring={"kind": "ringGroup", "ringGroupId": f"rg_{suffix(1)}"})
 EDGED = graph(
     "entry>ring", "ring:exit>own", ring={"kind": "ringGroup", "ringGroupId": f"rg_{suffix(1)}"}, own=say("Edge")

@@ -509,6 +509,26 @@ def test_a_leg_that_goes_wrong(
 
 
 GOODBYE = "Sorry, your call cannot be completed. Goodbye."
+
+
+@pytest.mark.parametrize(
+    ("music", "noted", "expected"),
+    [
+        ("m_music", "not owned", ("placed", "not owned")),
+        ("m_none", "not owned", ("missing", "media m_none is gone; not owned")),
+        ("m_none", None, ("missing", "media m_none is gone")),
+    ],
+)
+def test_what_is_not_as_it_was_ordered_is_in_the_trace(
+    music: str, noted: str | None, expected: tuple[str, str]
+) -> None:
+    run = alone({**DIAL, "music": music}, *DIAL_EDGES)
+    run.answered()
+    assert isinstance(run.placed(noted), Dial)
+    (entry,) = run.trace
+    assert (entry.outcome, entry.error, entry.done) == (*expected, False)
+
+
 EXITS = {"rg_1": Target("flow", "flow_1", (("from", "sales"),))}
 AFTER = graph({"ask": {"kind": "menu", "prompt": {"text": "{{from}} {{line}} {{own}}?"}}}, {"ask digit:1": "exit:good"})
 

@@ -83,8 +83,11 @@ class PlaceLeg(BrainMessage):
 
 
 class LegPlaced(BrainMessage):
+    """`noted` is for the trace: what of the order cannot be as it was asked for."""
+
     uri: str
     token: str
+    noted: str | None = None
 
 
 class CallQuery(BrainMessage):

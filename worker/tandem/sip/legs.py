@@ -19,6 +19,7 @@ from tandem.domain.callerid import Caller
 from tandem.domain.calls import UNHEARD_LEASE_MS, Call, Disposition, State, renew
 from tandem.domain.numbers import normalise
 from tandem.domain.routing import Context, Fork, Plan, Reject, Target, after_fork, final, ring_targets
+from tandem.domain.routing.directory import Directory
 from tandem.domain.routing.plan import decode, dumps, encode
 from tandem.runtime import random_bytes
 from tandem.sip import directives
@@ -29,6 +30,7 @@ from tandem.sip.steps import Last, callee, make_context, read_last, refused
 from tandem.store.orders import Order
 
 LONGEST_RING_SEC: Final = 600
+NOT_OWN: Final = "the callerId is no number that the account owns, so the caller's own is shown"
 
 
 def place(book: Book, asked: PlaceLeg, now: int) -> LegPlaced:
@@ -45,7 +47,8 @@ def place(book: Book, asked: PlaceLeg, now: int) -> LegPlaced:
     book.orders.put(order, now + tokens.LIFE_SEC * 1000)
     domain = book.directory.primary_domain() or directives.NO_DOMAIN
     token = tokens.make(book.leg_key, book.account_id, asked.node_id, asked.leg_id, now)
-    return LegPlaced(uri=f"sip:{asked.leg_id}@{domain}", token=token)
+    ignored = asked.caller_id is not None and _own_number(book.directory, asked.caller_id) is None
+    return LegPlaced(uri=f"sip:{asked.leg_id}@{domain}", token=token, noted=NOT_OWN if ignored else None)
 
 
 def first_step(book: Book, request: RouteRequest, token: str, node_id: str, region: str, now: int) -> str:
@@ -131,13 +134,17 @@ def _plan(context: Context, call: Call, order: Order) -> Plan:
     """The leg shows the call's caller, or the number that the flow names if it is the account's; and who diverted."""
     plan = decode(json.loads(call.plan)[0]) if call.plan else Plan(Caller("", "", ""))
     caller = replace(plan.caller, is_webrtc=False)  # the engine speaks plain RTP
-    number = None if order.caller_id is None else normalise(order.caller_id, context.account.country)
-    if number is not None and context.directory.owns_number(number):
-        domain = context.directory.primary_domain()
-        caller = Caller(f"+{number}", "", domain, caller.user_id)
-    elif order.caller_id is not None:
-        context.note("caller_id", number=order.caller_id, result="not of this account")
+    number = None if order.caller_id is None else _own_number(context.directory, order.caller_id)
+    if number is not None:
+        caller = Caller(f"+{number}", "", context.directory.primary_domain(), caller.user_id)
     return Plan(caller, diversions=plan.diversions)
+
+
+def _own_number(directory: Directory, dialled: str) -> str | None:
+    """Its digits, if it is a number that the account owns."""
+    account = directory.account()
+    number = None if account is None else normalise(dialled, account.country)
+    return number if number is not None and directory.owns_number(number) else None
 
 
 def _dumps(fork: Fork | None, deadline: int, last: Last | None) -> str:

@@ -254,7 +254,7 @@ class CallFlow:
             reason = type(error).__name__
             log("warning", "leg_not_placed", call_id=kept.call_id, account_id=kept.account_id, error=reason)
             return LegRefused(now_ms(), asked.leg_id, "The leg cannot be placed now.")
-        return LegPlaced(now_ms(), asked.leg_id, placed.uri, placed.token)
+        return LegPlaced(now_ms(), asked.leg_id, placed.uri, placed.token, placed.noted)
 
 
 def read_facts(text: str) -> Facts:

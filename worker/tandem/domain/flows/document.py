@@ -192,7 +192,8 @@ class Switch(Part):
 
 
 class Dial(Part):
-    """All targets ring at once. `caller_id` is a number of the account; `music` is heard instead of the ringing."""
+    """All targets ring at once. `caller_id` is a number of the account, else the caller's own is
+    shown and the trace says so; `music` is heard instead of the ringing."""
 
     kind: Literal["dial"]
     targets: Annotated[list[DialTarget], Field(min_length=1, max_length=20)]

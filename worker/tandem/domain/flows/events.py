@@ -57,10 +57,13 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class LegPlaced:
+    """`noted` is for the trace: what is not as it was ordered."""
+
     at: int
     leg_id: str
     uri: str
     token: str
+    noted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

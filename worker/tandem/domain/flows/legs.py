@@ -54,11 +54,12 @@ def _target(scene: Scene, target: document.DialTarget) -> Target:
 def call(scene: Scene, data: Node, placed: LegPlaced) -> Result:
     """Music that is missing is no reason not to call: the caller hears the ringing, and the trace says so."""
     whisper = sounds.prompted(scene.facts, scene.variables, data.whisper if isinstance(data, document.Dial) else None)
-    noted = None
+    outcome, noted = None if placed.noted is None else "placed", placed.noted
     try:
         music = _music(scene, data)
     except sounds.MissingMediaError as error:
-        music, noted = (), str(error)
+        music, outcome = (), "missing"
+        noted = str(error) if noted is None else f"{error}; {noted}"
     command = Dial(
         leg_id=placed.leg_id,
         uri=placed.uri,
@@ -67,7 +68,7 @@ def call(scene: Scene, data: Node, placed: LegPlaced) -> Result:
         music=music,
         whisper=whisper,
     )
-    return Do(command) if noted is None else Do(command, "missing", noted=noted)
+    return Do(command, outcome, noted=noted)
 
 
 def _music(scene: Scene, data: Node) -> tuple[Sound, ...]:
