@@ -92,9 +92,9 @@ async def test_several_targets_ring_in_one_fork(phones: LocalBrain, call: dict[s
     assert await used(phones) == {ALICE.user_id: 1}
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(10, 10_000), (300, 25_000)])
-async def test_a_branch_rings_no_longer_than_the_leg(
-    phones: LocalBrain, call: dict[str, Any], seconds: int, expected: int
+@pytest.mark.parametrize(("seconds", "expected"), [(10, 10_000), (300, 300_000), (None, 25_000)])
+async def test_a_user_rings_as_long_as_the_leg_or_for_his_own_time(
+    phones: LocalBrain, call: dict[str, Any], seconds: int | None, expected: int
 ) -> None:
     leg = await place(phones, ACME, call, TO_BOB, timeout_sec=seconds)
     assert leg["routes"][0]["fr_inv_timer"] == expected

@@ -449,19 +449,20 @@ TRANSFER = {"kind": "transfer", "target": {"kind": "extension", "id": "ext_1"}, 
     [
         (DIAL, (Target("user", "us_1"), Target("number", "+4930600")), 20, "+4930600"),
         ({**DIAL, "callerId": "{{unset}}"}, (Target("user", "us_1"), Target("number", "+4930600")), 20, None),
-        (GROUP, (Target("ring_group", "rg_1"),), 300, None),
+        (GROUP, (Target("ring_group", "rg_1"),), None, None),
         (TRANSFER, (Target("extension", "ext_1"),), 30, None),
+        ({**TRANSFER, "timeoutSec": None}, (Target("extension", "ext_1"),), None, None),
     ],
 )
 def test_a_leg_is_ordered(
-    data: Mapping[str, Any], targets: tuple[Target, ...], timeout: int, caller: str | None
+    data: Mapping[str, Any], targets: tuple[Target, ...], timeout: int | None, caller: str | None
 ) -> None:
     run = alone(data)
     order = run.answered()
     assert isinstance(order, PlaceLeg)
     assert (order.targets, order.timeout_sec, order.caller_id) == (targets, timeout, caller)
     command = run.placed()
-    expected = Dial(leg_id=order.leg_id, uri="sip:leg@127.0.0.1", token="token", timeout_sec=timeout)
+    expected = Dial(leg_id=order.leg_id, uri="sip:leg@127.0.0.1", token="token", timeout_sec=timeout or 300)
     assert command == expected
 
 

@@ -41,7 +41,7 @@ def office(bob: User = BOB, carl: User = CARL) -> Exchange:
     return at
 
 
-def place(at: Exchange, *targets: Target, timeout: int = 60) -> Fork | Reject:
+def place(at: Exchange, *targets: Target, timeout: int | None = 60) -> Fork | Reject:
     return ring_targets(at.context("leg_1"), PLAN, targets, timeout)
 
 
@@ -102,11 +102,30 @@ def test_several_targets_ring_as_one_fork() -> None:
     assert (at.ledger.used("us_b"), at.ledger.used("us_c")) == (1, 1)
 
 
-@pytest.mark.parametrize(("timeout", "expected"), [(60, [20, 15]), (17, [17, 15]), (5, [5, 5])])
-def test_the_leg_rings_no_longer_than_it_may(timeout: int, expected: list[int]) -> None:
-    found = place(office(), TO_BOB, TO_CARL, timeout=timeout)
-    assert isinstance(found, Fork)
-    assert [branch.timeout_sec for branch in found.ring.branches] == expected
+def times(found: Fork | Reject) -> list[int]:
+    assert isinstance(found, Fork), found
+    return [branch.timeout_sec for branch in found.ring.branches]
+
+
+@pytest.mark.parametrize(("timeout", "expected"), [(60, [60, 60]), (17, [17, 17]), (5, [5, 5]), (None, [20, 15])])
+def test_users_ring_as_long_as_the_leg_or_for_their_own_times(timeout: int | None, expected: list[int]) -> None:
+    assert times(place(office(), TO_BOB, TO_CARL, timeout=timeout)) == expected
+    assert times(place(office(), TO_BOB, Target("number", "1003"), timeout=timeout)) == expected
+
+
+@pytest.mark.parametrize(("timeout", "expected"), [(60, [20, 60]), (17, [17, 17]), (None, [20, 15])])
+def test_who_has_a_forward_for_no_answer_rings_for_his_own_time(timeout: int | None, expected: list[int]) -> None:
+    at = office(replace(BOB, fwd_noanswer=TO_CARL))
+    assert times(place(at, TO_BOB, TO_CARL, timeout=timeout)) == expected
+    assert times(then(at, place(at, TO_BOB, timeout=timeout), "no_answer", timeout=12)) == [12]
+
+
+def test_phones_in_sequence_and_ring_groups_keep_their_times() -> None:
+    at = office(replace(BOB, ring_strategy="sequential"))
+    at.devices["us_b"] = [DESK, Device("dev_b9", DOMAIN, is_webrtc=False, node_id=NODE)]
+    assert times(place(at, TO_BOB)) == [20, 20]
+    at.groups["rg_1"] = (RingGroup("rg_1", "Sales", "ring_all", 30, Attached(None)), [Member("rgm_1", BOB, (DESK,))])
+    assert times(place(at, Target("ring_group", "rg_1"))) == [30]
 
 
 def test_members_who_would_ring_too_late_do_not() -> None:

@@ -72,13 +72,14 @@ class LegTarget(BrainMessage):
 
 class PlaceLeg(BrainMessage):
     """The session orders a leg: PRESENCE keeps what it rings, and answers with the token that lets it in. Idempotent by
-    `leg_id`. `caller_id` is a number of the account to show instead of the caller's."""
+    `leg_id`. Without `timeout_sec` each target rings for its own time. `caller_id` is a number of the account to show
+    instead of the caller's."""
 
     call_id: str
     leg_id: str
     node_id: str
     targets: Annotated[list[LegTarget], Field(min_length=1)]
-    timeout_sec: int
+    timeout_sec: int | None = None
     caller_id: str | None = None
 
 

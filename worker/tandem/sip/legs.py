@@ -20,6 +20,7 @@ from tandem.domain.calls import UNHEARD_LEASE_MS, Call, Disposition, State, rene
 from tandem.domain.numbers import normalise
 from tandem.domain.routing import Context, Fork, Plan, Reject, Target, after_fork, final, ring_targets
 from tandem.domain.routing.directory import Directory
+from tandem.domain.routing.legs import LONGEST_RING_SEC
 from tandem.domain.routing.plan import decode, dumps, encode
 from tandem.runtime import random_bytes
 from tandem.sip import directives
@@ -29,7 +30,6 @@ from tandem.sip.presence import spoken_of
 from tandem.sip.steps import Last, callee, make_context, read_last, refused
 from tandem.store.orders import Order
 
-LONGEST_RING_SEC: Final = 600
 NOT_OWN: Final = "the callerId is no number that the account owns, so the caller's own is shown"
 
 
@@ -42,7 +42,7 @@ def place(book: Book, asked: PlaceLeg, now: int) -> LegPlaced:
     if call is None or not _is_in_engine(call) or not is_id("leg", asked.leg_id):
         raise TandemError("not_found", "There is no such call at this node.", "call_id")
     targets = [Target(one.dest_kind, one.dest_id) for one in asked.targets]
-    timeout = min(max(asked.timeout_sec, 1), LONGEST_RING_SEC)
+    timeout = None if asked.timeout_sec is None else min(max(asked.timeout_sec, 1), LONGEST_RING_SEC)
     order = Order(asked.leg_id, asked.call_id, asked.node_id, targets, timeout, asked.caller_id)
     book.orders.put(order, now + tokens.LIFE_SEC * 1000)
     domain = book.directory.primary_domain() or directives.NO_DOMAIN
@@ -85,7 +85,7 @@ def first_step(book: Book, request: RouteRequest, token: str, node_id: str, regi
         lease_until=now + UNHEARD_LEASE_MS,
         callee_user_id=None if fork is None else callee(fork.ring),
         ringing=() if fork is None else fork.ring.users,
-        plan=None if fork is None else _dumps(fork, now + order.timeout_sec * 1000, None),
+        plan=None if fork is None else _dumps(fork, now + (order.timeout_sec or LONGEST_RING_SEC) * 1000, None),
         parent_id=order.call_id,
     )
     if isinstance(decision, Reject):

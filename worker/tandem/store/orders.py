@@ -16,13 +16,14 @@ _SQL: Final = load("live")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`call_id`: the call that the leg is for. `caller_id`: a number to show instead of the caller's."""
+    """`call_id`: the call that the leg is for. `timeout_sec`: None (0 in the table) is each target's own time.
+    `caller_id`: a number to show instead of the caller's."""
 
     leg_id: str
     call_id: str
     node_id: str
     targets: Sequence[Target]
-    timeout_sec: int
+    timeout_sec: int | None
     caller_id: str | None = None
 
 
@@ -39,7 +40,7 @@ class Orders:
             order.call_id,
             order.node_id,
             targets,
-            order.timeout_sec,
+            order.timeout_sec or 0,
             order.caller_id,
             expires_at,
         )
@@ -49,7 +50,7 @@ class Orders:
         if not found:
             return None
         leg_id, call_id, node_id, targets, timeout_sec, caller_id = found[0]
-        return Order(leg_id, call_id, node_id, [Target(*one) for one in targets], timeout_sec, caller_id)
+        return Order(leg_id, call_id, node_id, [Target(*one) for one in targets], timeout_sec or None, caller_id)
 
     def drop(self, leg_id: str) -> None:
         self._sql.run(_SQL["drop_order"], leg_id)

@@ -25,6 +25,7 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}-[A-Z]{2}$")]
 Voice = Literal["female", "male"]
 Terminators = Annotated[str, Field(max_length=12, pattern=r"^[0-9*#]*$")]
 Digits = Annotated[int, Field(ge=1, le=32)]
+LegTime = Annotated[int, Field(ge=5, le=300)] | None
 
 
 class Part(BaseModel):
@@ -192,12 +193,13 @@ class Switch(Part):
 
 
 class Dial(Part):
-    """All targets ring at once. `caller_id` is a number of the account, else the caller's own is
-    shown and the trace says so; `music` is heard instead of the ringing."""
+    """All targets ring at once, for `timeout_sec`; a user who has a forward for no answer only for his own time, then
+    it is followed. Without it each target rings for its own time. `caller_id` is a number of the account, else the
+    caller's own is shown and the trace says so; `music` is heard instead of the ringing."""
 
     kind: Literal["dial"]
     targets: Annotated[list[DialTarget], Field(min_length=1, max_length=20)]
-    timeout_sec: Annotated[int, Field(ge=5, le=300)] = 25
+    timeout_sec: LegTime = None
     caller_id: Template | None = None
     record: bool = False
     whisper: Prompt | None = None
@@ -248,12 +250,13 @@ class Conference(Part):
 
 
 class Transfer(Part):
-    """`blind`: the caller hears the target's ringing. `attended`: `music` until the target has answered."""
+    """`blind`: the caller hears the target's ringing. `attended`: `music` until the target has answered.
+    `timeout_sec` is as of `Dial`."""
 
     kind: Literal["transfer"]
     target: DialTarget
     mode: Literal["blind", "attended"] = "blind"
-    timeout_sec: Annotated[int, Field(ge=5, le=300)] = 25
+    timeout_sec: LegTime = None
     music: Ref | None = None
 
     @model_validator(mode="after")

@@ -109,11 +109,11 @@ class Fetch:
 @dataclass(frozen=True, slots=True)
 class PlaceLeg:
     """A leg to be ordered of PRESENCE, then `LegPlaced` or `LegRefused`. A `number` target has what is dialled as its
-    id. `caller_id`: None is the caller's own."""
+    id. `timeout_sec`: None is each target's own time; `caller_id`: None is the caller's own."""
 
     leg_id: str
     targets: tuple[Target, ...]
-    timeout_sec: int
+    timeout_sec: int | None
     caller_id: str | None = None
 
 

@@ -13,8 +13,8 @@ from tandem.domain.flows.results import Ask, Do, Enter, Fail, Leave, Result, Sce
 from tandem.domain.target import Target
 
 Node = document.Dial | document.RingGroup | document.Transfer
-# A ring group has times of its own.
-_RING_GROUP_SEC: Final = 300
+# The most that a node waits for a leg whose targets ring for their own times.
+_OWN_TIMES_SEC: Final = 300
 _LONGEST_NUMBER: Final = 64
 _EXIT: Final = ERRORS["ringGroup"]
 
@@ -32,8 +32,8 @@ def place(scene: Scene, data: Node) -> Result:
             return _order(scene, data, [data.target])
 
 
-def _timeout_sec(data: Node) -> int:
-    return _RING_GROUP_SEC if isinstance(data, document.RingGroup) else data.timeout_sec
+def _timeout_sec(data: Node) -> int | None:
+    return None if isinstance(data, document.RingGroup) else data.timeout_sec
 
 
 def _order(scene: Scene, data: Node, targets: Sequence[document.DialTarget], caller_id: str | None = None) -> Result:
@@ -64,7 +64,7 @@ def call(scene: Scene, data: Node, placed: LegPlaced) -> Result:
         leg_id=placed.leg_id,
         uri=placed.uri,
         token=placed.token,
-        timeout_sec=_timeout_sec(data),
+        timeout_sec=_timeout_sec(data) or _OWN_TIMES_SEC,
         music=music,
         whisper=whisper,
     )

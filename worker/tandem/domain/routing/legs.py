@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from tandem.domain.calls import Disposition
 from tandem.domain.routing.context import Context
@@ -18,6 +19,8 @@ from tandem.domain.routing.plan import Plan
 from tandem.domain.routing.targets import resolve
 from tandem.domain.target import Target
 
+LONGEST_RING_SEC: Final = 600
+
 
 @dataclass(frozen=True, slots=True)
 class Fork:
@@ -27,10 +30,14 @@ class Fork:
     ring: Ring
 
 
-def ring_targets(context: Context, plan: Plan, targets: Sequence[Target], timeout_sec: int) -> Fork | Reject:
-    """The first decision of a leg; `timeout_sec` ends every branch. A target of kind `number` is what is dialled."""
+def ring_targets(context: Context, plan: Plan, targets: Sequence[Target], timeout_sec: int | None) -> Fork | Reject:
+    """The first decision of a leg; `timeout_sec` ends every branch, None: each target rings for its own time. A target
+    of kind `number` is what is dialled."""
     context.engine_answers = False
-    return _fork([_first(context, plan, target) for target in targets], timeout_sec)
+    decisions = [_first(context, plan, target) for target in targets]
+    if timeout_sec is None:
+        return _fork(decisions, LONGEST_RING_SEC)
+    return _fork([_throughout(context, one, timeout_sec) for one in decisions], timeout_sec)
 
 
 def after_fork(context: Context, plans: Sequence[Plan], outcome: str, timeout_sec: int) -> Fork | Reject:
@@ -51,6 +58,17 @@ def _first(context: Context, plan: Plan, target: Target) -> Decision:
     if target.dest_kind == "number":
         return reach(context, plan, target.dest_id)
     return resolve(context, plan, target)
+
+
+def _throughout(context: Context, decision: Decision, timeout_sec: int) -> Decision:
+    """Who is rung at once rings for as long as the leg, not for his own time, unless his forward waits for its turn."""
+    if not isinstance(decision, Ring) or decision.serial:
+        return decision
+    frame = decision.plan.frame
+    user = context.directory.user(frame.dest_id) if frame is not None and frame.kind == "user" else None
+    if user is None or user.fwd_noanswer is not None:
+        return decision
+    return replace(decision, branches=tuple(replace(one, timeout_sec=timeout_sec) for one in decision.branches))
 
 
 def _fork(decisions: Sequence[Decision], timeout_sec: int) -> Fork | Reject:
