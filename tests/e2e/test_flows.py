@@ -188,7 +188,9 @@ def test_a_server_that_is_down(house: House, dial: Dial, tandem: Installation) -
 
 
 def test_a_private_address_is_not_asked(house: House, dial: Dial, tandem: Installation) -> None:
-    dial(asking(house, f"http://127.0.0.1:{tandem.settings.agent_port}/healthz")).hears("sorry")
+    """A URL with a variable in it is not looked at before a call comes."""
+    url = f"http://127.0.0.1:{tandem.settings.agent_port}/healthz"
+    dial(asking(house, f"{url}{{{{unset}}}}")).hears("sorry")
 
 
 def test_a_prompt_that_is_gone_is_no_silence(house: House, dial: Dial, tandem: Installation) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tandem.api.front import make_front
 from tests.support.flows import document
 from tests.support.sounds import wav
 from tests.unit.api.support import Api, Fields, World, mentioning
@@ -243,6 +245,16 @@ async def test_media_without_content_is_a_problem(acme: Api) -> None:
         assert "hello" in found["message"]
     await acme.upload(media, wav())
     assert await problems(acme, flow) == []
+
+
+async def test_what_may_be_requested_is_what_this_installation_lets(acme: Api) -> None:
+    nodes = {"ask": {"kind": "httpRequest", "url": "http://127.0.0.1:9001/crm"}, "bye": {"kind": "hangup"}}
+    graph = document(nodes, {f"ask {outcome}": "bye" for outcome in ("success", "error", "timeout")})
+    flow = await acme.make("flows", name="main", graph=graph)
+    (found,) = await problems(acme, flow)
+    assert (found["code"], found["node_id"], found["field"]) == ("bad_url", "ask", "url")
+    env = replace(acme.brain.env, http_allow=frozenset({"127.0.0.1:9001"}))
+    assert await problems(Api(acme.brain, acme.key, make_front(env)), flow) == []
 
 
 async def test_subflows_are_published_ones_and_lead_not_back(acme: Api) -> None:

@@ -399,7 +399,13 @@ def test_music_may_be_a_file_or_a_playlist() -> None:
             ["rules.0.value"],
         ),
         (
-            {"kind": "httpRequest", "url": "https://x.example/{{", "headers": {"A": "{{"}, "body": "{{"},
+            {
+                "kind": "httpRequest",
+                "method": "POST",
+                "url": "https://x.example/{{",
+                "headers": {"A": "{{"},
+                "body": "{{",
+            },
             ["url", "headers.A", "body"],
         ),
         ({"kind": "dial", "targets": [{"number": "{{"}], "callerId": "{{"}, ["targets.0.number", "callerId"]),
@@ -444,7 +450,32 @@ def test_bad_templates(data: dict[str, Any], fields: list[str]) -> None:
             "This cannot be requested: it begins with no http:// or https:// and a host.",
         ),
         (
-            {"kind": "httpRequest", "url": "http://x", "headers": {"Host": "y"}},
+            {"kind": "httpRequest", "url": "http://192.168.1.7:8080/crm"},
+            "bad_url",
+            "url",
+            "192.168.1.7 is not a public address.",
+        ),
+        ({"kind": "httpRequest", "url": "https://localhost/"}, "bad_url", "url", "localhost is a local name."),
+        (
+            {"kind": "httpRequest", "url": "https://x.example", "body": "{}"},
+            "bad_body",
+            "body",
+            "A GET has no body.",
+        ),
+        (
+            {"kind": "dial", "targets": [{"number": "1"}, {"number": " "}]},
+            "incomplete",
+            "targets.1.number",
+            "There is no number to dial.",
+        ),
+        (
+            {"kind": "transfer", "target": {"number": ""}},
+            "incomplete",
+            "target.number",
+            "There is no number to dial.",
+        ),
+        (
+            {"kind": "httpRequest", "url": "http://x.example", "headers": {"Host": "y"}},
             "bad_header",
             "headers.Host",
             "Host: it is not for a flow to set.",
@@ -491,6 +522,7 @@ def test_what_is_in_a_node(data: dict[str, Any], code: str, field: str, message:
         {"kind": "collect", "variable": "v", "prompt": SPOKEN, "regex": r"\d{4}"},
         {"kind": "conference", "roomVariable": "v"},
         {"kind": "httpRequest", "url": "http://x/{{y}}", "headers": {"X-A": "{{b}}"}},
+        {"kind": "httpRequest", "method": "POST", "url": "http://x.example/", "body": ""},
     ],
 )
 def test_what_is_right_in_a_node(data: dict[str, Any]) -> None:
@@ -498,6 +530,12 @@ def test_what_is_right_in_a_node(data: dict[str, Any]) -> None:
 
 
 # The form of the document.
+
+
+def test_what_an_installation_lets_be_requested() -> None:
+    made = {"kind": "httpRequest", "url": "http://127.0.0.1:9001/"}
+    assert codes(of_node(made)) == [("bad_url", "node")]
+    assert of_node(made, Known(http_allow=frozenset({"127.0.0.1:9001"}))) == []
 
 
 def test_a_graph_is_read() -> None:

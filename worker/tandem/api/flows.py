@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from fastapi import Response
@@ -183,7 +183,8 @@ def _script(asked: SimulateRequest, now: int) -> Script:
 
 async def _checked(work: Work, flow: Item) -> tuple[Graph | None, list[Problem]]:
     control, account_id = work.env.control, flow["account_id"]
-    graph, found = check(flow["graph"], await flow_facts.known(control, account_id, flow["id"], flow["graph"]))
+    known = await flow_facts.known(control, account_id, flow["id"], flow["graph"])
+    graph, found = check(flow["graph"], replace(known, http_allow=work.env.http_allow))
     found += await flow_facts.silent_media(control, account_id, flow["graph"])
     if graph is not None:
         for name, caller in await flow_facts.callers(control, account_id, flow["id"]):

@@ -73,13 +73,17 @@ def _targets(data: Data) -> Iterator[tuple[str, DialTarget]]:
             pass
 
 
+def numbers(data: Data) -> Iterator[Text]:
+    for name, target in _targets(data):
+        if target.number is not None:
+            yield f"{name}.number", target.number
+
+
 def templates(data: Data) -> Iterator[Text]:
     for name, prompt in prompts(data):
         if prompt.text is not None:
             yield f"{name}.text", prompt.text
-    for name, target in _targets(data):
-        if target.number is not None:
-            yield f"{name}.number", target.number
+    yield from numbers(data)
     match data:
         case document.Say():
             yield "text", data.text

@@ -23,8 +23,10 @@ class Problem:
 class Known:
     """What the account has. `ids`: by kind (`schedule media playlist flow ring_group user extension forward`); a kind
     that is not in it is not checked. `flows`: the published graphs of the flows that are called, and of those that they
-    call. `flow_id`: the flow that is checked, None for one that is new."""
+    call. `flow_id`: the flow that is checked, None for one that is new. `http_allow`: `host:port` that may be requested
+    though they are not of the public internet."""
 
     ids: Mapping[str, frozenset[str]] = field(default_factory=dict)
     flows: Mapping[str, Graph] = field(default_factory=dict)
     flow_id: str | None = None
+    http_allow: frozenset[str] = frozenset()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tandem.domain.flows import document, parts, sketch
+from tandem.domain.flows.addresses import refusal
 from tandem.domain.flows.document import EXIT, Data, Edge, Graph
 from tandem.domain.flows.expressions import ExpressionError, parse
 from tandem.domain.flows.loops import loops, reached
@@ -72,7 +73,7 @@ def _problems(drawn: Sketch, known: Known) -> Iterator[Problem]:
     yield from _ways(drawn, nodes, known)
     for ident, data in drawn.nodes:
         if data is not None:
-            yield from _of_data(ident, data)
+            yield from _of_data(ident, data, known)
             yield from _dangling(ident, data, known)
             yield from _of_calls(ident, data, known)
 
@@ -161,7 +162,7 @@ def _of_calls(ident: str, data: Data, known: Known) -> Iterator[Problem]:
         yield Problem("too_deep", f"More than {DEEPEST} flows call one another.", node_id=ident, field="flowId")
 
 
-def _of_data(ident: str, data: Data) -> Iterator[Problem]:
+def _of_data(ident: str, data: Data, known: Known) -> Iterator[Problem]:
     for name, text in parts.templates(data):
         if not is_template(text):
             message = "Each {{ has to be followed by the name of a variable and }}."
@@ -171,11 +172,14 @@ def _of_data(ident: str, data: Data) -> Iterator[Problem]:
             compile_pattern(text)
         except PatternError as error:
             yield Problem("bad_pattern", f"This is no regular expression: {error}.", node_id=ident, field=name)
+    for name, text in parts.numbers(data):
+        if not text.strip():
+            yield Problem("incomplete", "There is no number to dial.", node_id=ident, field=name)
     match data:
         case document.SetVariable():
             yield from _of_expressions(ident, data)
         case document.HttpRequest():
-            yield from _of_request(ident, data)
+            yield from _of_request(ident, data, known)
         case document.Menu() | document.Collect():
             if data.min_digits > data.max_digits:
                 yield Problem("bad_digits", "minDigits is above maxDigits.", node_id=ident, field="minDigits")
@@ -201,10 +205,16 @@ def _of_expressions(ident: str, data: document.SetVariable) -> Iterator[Problem]
             yield Problem("bad_expression", f"This is no expression: {error}.", node_id=ident, field=where)
 
 
-def _of_request(ident: str, data: document.HttpRequest) -> Iterator[Problem]:
+def _of_request(ident: str, data: document.HttpRequest, known: Known) -> Iterator[Problem]:
     wrong = url_problem(data.url)
     if wrong is not None:
         yield Problem("bad_url", f"This cannot be requested: {wrong}.", node_id=ident, field="url")
+    elif "{{" not in data.url:
+        refused = refusal(data.url, known.http_allow)
+        if refused is not None:
+            yield Problem("bad_url", refused, node_id=ident, field="url")
+    if data.method == "GET" and data.body is not None:
+        yield Problem("bad_body", "A GET has no body.", node_id=ident, field="body")
     for name in data.headers:
         wrong = header_problem(name)
         if wrong is not None:
