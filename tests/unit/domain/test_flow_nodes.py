@@ -192,6 +192,8 @@ def test_menu_asks() -> None:
 ONE: Step = ("digits", {"digits": "1"})
 NINE: Step = ("digits", {"digits": "9"})
 HASH: Step = ("timeout", {"terminator": "#"})
+STAR: Step = ("timeout", {"terminator": "*"})
+FEW: Step = ("timeout", {"digits": "1", "terminator": "#"})
 NOTHING: Step = ("timeout", {})
 
 
@@ -207,7 +209,9 @@ NOTHING: Step = ("timeout", {})
         ((NOTHING, NOTHING), "timeout"),
         ((NINE, NOTHING, NINE), "invalid"),
         ((NOTHING, NINE, NOTHING), "timeout"),
-        ((("timeout", {"digits": "1"}), NOTHING), "timeout"),
+        ((FEW, FEW), "invalid"),
+        ((FEW, NOTHING, NOTHING), "timeout"),
+        ((STAR, STAR), "invalid"),
         ((("digits", {}), NINE), "invalid"),
     ],
 )
@@ -223,6 +227,8 @@ def test_menu_outcomes(steps: tuple[Step, ...], outcome: str) -> None:
     [
         (NINE, {}, ["acc/m_wrong.wav", "Again"]),
         (NOTHING, {}, ["Again"]),
+        (STAR, {}, ["acc/m_wrong.wav", "Again"]),
+        (FEW, {}, ["acc/m_wrong.wav", "Again"]),
         (NINE, {"invalidPrompt": None}, ["Again"]),
         (NOTHING, {"reprompt": None}, ["Hello"]),
         (NINE, {"reprompt": None}, ["acc/m_wrong.wav", "Hello"]),
@@ -241,10 +247,10 @@ def test_menu_of_several_digits() -> None:
 
 
 def test_menu_that_masks_its_digits() -> None:
-    run = menu(NINE, ("timeout", {"digits": "7"}), ONE, mask=True)
+    run = menu(NINE, ("timeout", {"digits": "7"}), ONE, mask=True, maxFailures=3)
     assert [(one.outcome, one.digits) for one in run.trace[:3]] == [
         ("invalid", "***"),
-        ("timeout", "***"),
+        ("invalid", "***"),
         ("digit:***", "***"),
     ]
     assert isinstance(run.session.command, HangUp)
@@ -289,6 +295,10 @@ BAD: Step = ("digits", {"digits": "12"})
         (FOUR, (BAD, BAD), "no_match"),
         (FOUR, (NOTHING, BAD), "no_match"),
         (FOUR, (BAD, NOTHING), "timeout"),
+        ({"minDigits": 4}, (FEW, FEW), "no_match"),
+        ({"minDigits": 4}, (HASH, ("timeout", {"digits": "12"})), "no_match"),
+        ({"minDigits": 4}, (FEW, GOOD), "matched"),
+        ({"minDigits": 4}, (FEW, NOTHING), "timeout"),
         ({}, (NOTHING, NOTHING), "timeout"),
         ({"maxTries": 1}, (NOTHING,), "timeout"),
     ],
@@ -310,6 +320,13 @@ def test_collect_asks_again() -> None:
     assert command.terminators == "*"
     assert texts(run.said(BAD[0], **BAD[1])) == ["Wrong", "Hello"]
     assert run.trace[-1].digits == "12"
+
+
+def test_collect_of_too_few_digits_says_that_they_are_wrong() -> None:
+    run = alone({**COLLECT, "minDigits": 4, "invalidPrompt": {"text": "Wrong"}}, "no_match")
+    run.answered()
+    assert texts(run.said(FEW[0], **FEW[1])) == ["Wrong", "Hello"]
+    assert (run.trace[-1].outcome, run.trace[-1].digits) == ("no_match", "1")
 
 
 # condition, timeCondition, switch, setVariable

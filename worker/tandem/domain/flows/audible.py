@@ -53,13 +53,13 @@ def begin(scene: Scene, data: document.Menu | document.Collect) -> Result:
 
 
 def menu(scene: Scene, data: document.Menu, outcome: str, told: Data) -> Result:
-    """Digits without an edge are a failure; a terminator alone may be a choice."""
+    """Digits without an edge are a failure, and so are too few; a terminator alone may be a choice."""
     typed = told.digits or told.terminator or ""
     digits, choice = masked(typed, data.mask), _DIGIT + typed
     chosen = scene.place.edge(choice) is not None
     if chosen and (outcome == "digits" or (outcome == "timeout" and not told.digits)):
         return Leave(choice, digits=digits, shown=_DIGIT + MASK if data.mask else None)
-    if outcome == "digits":
+    if outcome == "digits" or (outcome == "timeout" and typed):
         return _failed(scene, data, digits)
     if outcome == "timeout":
         return _timed_out(scene, data, digits)
@@ -81,7 +81,8 @@ def _timed_out(scene: Scene, data: document.Menu, digits: str | None) -> Result:
 
 
 def collect(scene: Scene, data: document.Collect, outcome: str, told: Data) -> Result:
-    """Each attempt is a try, whatever became of it; the last one names the outcome."""
+    """Each attempt is a try, whatever became of it; the last one names the outcome. Too few digits, or a terminator
+    alone, are no match: only who types nothing at all lets the time run out."""
     digits = masked(told.digits, data.mask)
     if outcome == "digits":
         typed = told.digits or ""
@@ -90,9 +91,9 @@ def collect(scene: Scene, data: document.Collect, outcome: str, told: Data) -> R
             return Leave("matched", {data.variable: typed}, secrets, digits)
     elif outcome != "timeout":
         return Fail(f"collecting came to {outcome}")
-    verdict = "no_match" if outcome == "digits" else "timeout"
-    failures = scene.draft.failures + (outcome == "digits")
-    timeouts = scene.draft.timeouts + (outcome == "timeout")
+    is_wrong = outcome == "digits" or bool(told.digits or told.terminator)
+    verdict = "no_match" if is_wrong else "timeout"
+    failures, timeouts = scene.draft.failures + is_wrong, scene.draft.timeouts + (not is_wrong)
     if failures + timeouts >= data.max_tries:
         return Leave(verdict, digits=digits)
     return _again(scene, data, verdict, digits, failures, timeouts)

@@ -88,7 +88,7 @@ class Say(Part):
 
 class Menu(Part):
     """`mask`: the digits are not written into the trace. The outcome of digits is `digit:<digits>`, of a terminator
-    alone `digit:<terminator>`; digits without an edge are `invalid`."""
+    alone `digit:<terminator>`; digits without an edge, or too few, are `invalid`."""
 
     kind: Literal["menu"]
     prompt: Prompt
