@@ -62,6 +62,9 @@ class DialTarget(Part):
 
 
 class Entry(Part):
+    """`trigger` is a label for who reads the flow: what leads to it decides which calls it gets, and `direction` tells
+    them apart. A flow may begin at any node."""
+
     kind: Literal["entry"]
     trigger: Literal["inbound", "internal", "api"] = "inbound"
 
