@@ -64,6 +64,11 @@ class Group:
         event = await self.agent.dialog_event("answer", self.call)
         assert text(event, "target") == f"sip:dev_{self.members[member].name}@acme.test"
 
+    async def outcome(self) -> tuple[str, str]:
+        """Of this call's second question (another test's call may still ring): the outcome, and who had a branch."""
+        question = await self.agent.question(lambda q: q["ask"] == "route" and q["callid_ours"] == self.call)
+        return str(question["outcome"]), str(question["joined"])
+
     async def stays_quiet(self, member: int) -> None:
         with pytest.raises(TimeoutError):
             await self.members[member].wait(lambda _: True, QUIET_SEC)
@@ -82,12 +87,6 @@ async def group(agent: StubAgent, phones: Phones, size: int = 3, first: int = 1,
     agent.route = route_by
     agent.questions.clear()
     return Group(agent, await phones.open(f"caller{mark}"), members)
-
-
-async def outcome(agent: StubAgent) -> tuple[str, str]:
-    """Of the call's second question: the outcome, and the routes that had a branch."""
-    question = await agent.question(lambda q: q["ask"] == "route" and q["outcome"] != "")
-    return str(question["outcome"]), str(question["joined"])
 
 
 async def test_members_join_and_the_last_one_answers(agent: StubAgent, phones: Phones, node: Node) -> None:
@@ -185,7 +184,7 @@ async def test_all_whose_time_is_over_are_no_answer(agent: StubAgent, phones: Ph
     for member in (0, 1):
         ringing.over(member)
         await ringing.cancelled(member)
-    assert await outcome(agent) == ("no_answer", "0,1,")
+    assert await ringing.outcome() == ("no_answer", "0,1,")
     assert (await ringing.caller.final("INVITE")).status == 480
 
 
@@ -194,7 +193,7 @@ async def test_a_held_question_is_resumed_with_the_next_members(agent: StubAgent
     usual, agent.route = agent.route, lambda q: None if q["outcome"] else usual(q)
     await ringing.dial()
     await ringing.rings(0, 486)
-    assert await outcome(agent) == ("busy", "0,")
+    assert await ringing.outcome() == ("busy", "0,")
     # a message that crossed the question: the agent counts on `joined` and does not repeat itself
     ringing.join(1)
     await ringing.stays_quiet(1)
@@ -211,7 +210,7 @@ async def test_a_caller_who_hangs_up_while_nobody_rings(agent: StubAgent, phones
     usual, agent.route = agent.route, lambda q: None if q["outcome"] else usual(q)
     await ringing.dial()
     invite = await ringing.rings(0, 486)
-    await outcome(agent)
+    await ringing.outcome()
     ringing.caller.raw(cancel_of(ringing.caller, invite))
     assert (await ringing.caller.final("INVITE")).status == 487
     agent.send({"tm": ringing.tm, "do": "ring", "from": 1, "until": 2})
@@ -267,7 +266,7 @@ async def test_additions_that_meet_an_end(agent: StubAgent, phones: Phones, node
         assert final.status == {"answer": 200, "cancel": 487, "busy": 480}[what]
         if what == "busy":
             # all who joined declined it in the end; whoever came too late was never rung
-            assert (await outcome(agent))[0] == "busy"
+            assert (await ringing.outcome())[0] == "busy"
         await asyncio.gather(*played)
         if what == "answer":
             dialog = ringing.caller.caller_dialog(final)
