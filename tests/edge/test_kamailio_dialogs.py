@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.edge.kamailio_node import Node
+from tests.edge.kamailio_phone import Message as Sip
 from tests.edge.kamailio_phone import Phone, media_port, sdp
 from tests.edge.kamailio_scene import (
     FLAGS,
@@ -180,8 +181,56 @@ async def test_headers_of_strangers_are_stripped(agent: StubAgent, phones: Phone
     assert (text(question, "pai"), text(question, "privacy"), text(question, "auth")) == (pai, "id", "Digest x")
     assert text(question, "diversion") == "<sip:1@x>,<sip:2@x>;reason=unknown"
     assert text(question, "called") == "<sip:+1202@x>"
-    callee.answer(invite, 200, body=sdp(5000), extra="X-Tandem-Secret: 1\r\n")
-    assert not (await caller.reply(200)).all("x-tandem-secret")
+
+
+STRANGE = {
+    "X-Tandem-Secret": "1",
+    "P-Asserted-Identity": "<sip:ceo@acme.test>",
+    "P-Preferred-Identity": "<sip:ceo@acme.test>",
+    "Remote-Party-ID": "<sip:ceo@acme.test>;party=called",
+    "P-Called-Party-ID": "<sip:+1202@x>",
+    "Diversion": "<sip:1@x>",
+    "History-Info": "<sip:1@x>;index=1",
+}
+SAID = "".join(f"{name}: {value}\r\n" for name, value in STRANGE.items()) + "Allow: INVITE\r\n"
+
+
+async def test_replies_of_strangers_are_stripped(agent: StubAgent, phones: Phones) -> None:
+    """Of the first INVITE and inside the dialog, of either party."""
+    caller, callee = await phones.pair()
+    caller.raw(caller.build("INVITE", f"sip:{callee.name}@acme.test", body=sdp(4000)))
+    invite = await callee.request("INVITE")
+    callee.answer(invite, 180, extra=SAID)
+    assert _strange(await caller.reply(180)) == []
+    callee.answer(invite, 200, body=sdp(5000), extra=SAID)
+    reply = await caller.reply(200)
+    assert _strange(reply) == []
+    call = Call(caller, callee, invite, reply)
+    caller.raw(caller.within(call.down, "ACK", cseq=1))
+    await callee.request("ACK")
+    for asks, dialog, answers in ((caller, call.down, callee), (callee, call.up, caller)):
+        asks.raw(asks.within(dialog, "INFO", extra=SAID))
+        request = await answers.request("INFO")
+        assert _strange(request) == []
+        answers.answer(request, 200, extra=SAID)
+        assert _strange(await asks.final("INFO")) == []
+
+
+async def test_replies_to_a_delivered_call_are_stripped(agent: StubAgent, phones: Phones) -> None:
+    caller, callee = await phones.pair()
+    agent.deliver = lambda _question: {"do": "deliver", "flags": ""}
+    extra = "X-Tandem-Deliver: a.b.c\r\n"
+    caller.raw(caller.build("INVITE", f"sip:dev_{callee.name}@acme.test", body=sdp(4000), extra=extra))
+    invite = await callee.request("INVITE")
+    for status in (180, 200):
+        callee.answer(invite, status, body=sdp(5000), extra=SAID)
+        assert _strange(await caller.reply(status)) == []
+
+
+def _strange(message: Sip) -> list[str]:
+    """The headers that should not have come; others did."""
+    assert message.all("allow") == ["INVITE"]
+    return [name for name in STRANGE if message.all(name.lower())]
 
 
 async def test_a_changed_from_is_seen_by_the_callee_alone(agent: StubAgent, phones: Phones) -> None:
