@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
 from edge_node.agent.media_engine.base import EngineError, LegFailedError, Order
+from edge_node.local import audio
 from edge_node.local.phone import Phone
 from tests.edge.kamailio_phone import sdp
 from tests.edge.sipp import free_port
@@ -138,6 +140,34 @@ async def test_the_caller_hears_music_and_nothing_of_the_leg(scene: Scene) -> No
     await asyncio.to_thread(scene.phones.converse, alice, bob)
 
 
+@pytest.mark.parametrize("waits_with", ["ringing", "early media", "music"])
+async def test_the_caller_hears_no_silence_while_the_leg_hears_a_whisper(scene: Scene, waits_with: str) -> None:
+    alice, near = await scene.caller()
+    bob = await scene.phone("1002")
+    if waits_with == "music":
+        await scene.engine.hold_music(near, scene.tone(1180))
+    dialling = asyncio.create_task(scene.engine.originate(near, scene.order(bob, early=waits_with != "music")))
+    await asyncio.to_thread(bob.wait_for, "incoming", DEADLINE)
+    if waits_with == "early media":
+        await asyncio.to_thread(bob.reject, 183)
+        await asyncio.to_thread(scene.phones.hears, alice, bob)
+    await asyncio.to_thread(bob.answer)
+    far = await ends(dialling)
+    # longer than the silence in a ringing tone
+    whisper = asyncio.create_task(scene.engine.play(far, [scene.tone(620, 6.0)]))
+    # all along: what a phone does not take waits in its jitter buffer
+    whispered = scene.recording()
+    await asyncio.to_thread(bob.record, whispered)
+    await until(lambda: audio.heard(whispered, 620).lasted(0.5), "the leg hears no whisper")
+    path = await _ringing(scene, alice)
+    assert not audio.heard(path, 620).total, "the whisper is not for him"
+    assert waits_with != "music" or audio.heard(path, 1180).lasted(0.4)
+    await ends(whisper)
+    await asyncio.to_thread(bob.stop_recording)
+    await scene.engine.bridge(near, far)
+    await asyncio.to_thread(scene.phones.converse, alice, bob)
+
+
 async def test_a_caller_not_answered_yet_hears_the_leg_ring(scene: Scene) -> None:
     alice = await scene.phone("1001")
     near = await scene.arrive(alice)
@@ -210,8 +240,10 @@ async def test_a_header_cannot_bring_another(scene: Scene) -> None:
     assert caught.value.code == "refused"
 
 
-async def _ringing(scene: Scene, phone: Phone) -> None:
-    path = scene.folder / "ringing.wav"
+async def _ringing(scene: Scene, phone: Phone) -> Path:
+    """From now on he hears something; the recording."""
+    path = scene.recording()
     await asyncio.to_thread(phone.record, path)
     await until(lambda: scene.loud(path) >= 0.5, "the caller hears no ringing")
     await asyncio.to_thread(phone.stop_recording)
+    return path

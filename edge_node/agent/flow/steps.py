@@ -172,6 +172,7 @@ class Steps:
             if not await _soon(leg.ended):
                 await self.end_leg(caller)
                 raise
+            await self.quiet(caller)
         else:
             caller.connected = True
             if command.release:

@@ -149,7 +149,7 @@ class MediaEngine(Protocol):
     async def originate(self, near: str, order: Order) -> str:
         """Places a leg that `near` may be bridged with, and waits for its answer: the new channel. Raises
         `LegFailedError`. Cancelling the task cancels the leg. What `near` hears of the leg (`early`) it goes on hearing
-        until a bridge, and no more when the leg fails."""
+        until a bridge, or ringing while something is played to the leg; and no more when the leg fails."""
         ...
 
     async def bridge(self, near: str, far: str) -> None:

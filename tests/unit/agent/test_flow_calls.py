@@ -158,6 +158,17 @@ async def test_a_leg_that_ends_before_it_is_bridged(scene: Scene) -> None:
     assert scene.outcomes[1] == ("failed", {"cause": "480"})
 
 
+async def test_a_caller_whose_leg_ends_as_it_is_bridged_hears_no_more_ringing(scene: Scene) -> None:
+    scene.engine.fail["bridge"] = EngineError("gone", "the channel is over")
+    scene.run(ANSWER, DIAL, BRIDGE, HANG_UP)
+    await scene.told("originate")
+    leg = scene.engine.leg_answers()
+    await scene.heard("answered", "answered")
+    scene.engine.end(leg)
+    await scene.heard("answered", "answered", "ended", "ended")
+    assert await scene.told("stop") == ("stop", CALLER)
+
+
 async def test_a_bridge_that_cannot_be_released_stays_in_the_engine(scene: Scene) -> None:
     scene.engine.release_with = Release.KEPT
     scene.run(ANSWER, DIAL, BRIDGE, play("bye"))

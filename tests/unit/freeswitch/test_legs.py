@@ -138,10 +138,22 @@ async def test_a_leg_that_answers_and_goes_at_once_is_told_or_not_handed_out(sce
         await eventually(lambda: scene.engine.channels == 1)
 
 
-async def test_the_caller_hears_ringing_until_the_answer(scene: Scene) -> None:
+async def test_the_caller_hears_ringing_until_the_bridge(scene: Scene) -> None:
     near = await scene.caller()
-    await scene.far(near, FarEnd(rings=0.0, answers=0.1))
-    assert [sound for sound in near.heard if sound.startswith("tone_stream:")]
+    far = await scene.far(near, FarEnd(rings=0.0, answers=0.1))
+    assert _rings(near)
+    await scene.engine.play(far.id, [scene.sound("whisper")])
+    assert not near.idle, "he goes on hearing it"
+    await scene.engine.bridge(near.id, far.id)
+    assert near.partner is far
+
+
+async def test_a_caller_whose_leg_fails_hears_no_more_ringing(scene: Scene) -> None:
+    near = await scene.caller()
+    scene.switch.far_ends.append(FarEnd(rings=0.0, answers=None, refuses=0.1))
+    with pytest.raises(LegFailedError):
+        await scene.engine.originate(near.id, order())
+    assert _rings(near)
     await eventually(lambda: near.idle)
 
 
@@ -177,12 +189,15 @@ async def test_a_caller_not_answered_yet_hears_early_media_before_the_answer(sce
 
 
 async def test_what_is_played_to_an_early_leg_is_not_heard_by_the_other(scene: Scene) -> None:
-    """A whisper, for one."""
+    """A whisper, for one: he hears ringing meanwhile."""
     near = await scene.caller()
-    far = await scene.far(near, FarEnd(early=0.0, answers=0.05))
+    far = await scene.far(near, FarEnd(rings=None, early=0.0, answers=0.05))
     assert near.other == far.id
+    assert not _rings(near)
     await scene.engine.play(far.id, [scene.sound("whisper")])
     assert near.other == ""
+    assert _rings(near)
+    assert not near.idle
     assert far.heard == [str(scene.folder / "whisper.wav")]
     await scene.engine.bridge(near.id, far.id)
     assert near.partner is far
@@ -262,3 +277,8 @@ async def test_a_leg_is_offered_digits_as_the_caller_sends_them(scene: Scene, of
     near = await scene.caller()
     await scene.far(near)
     assert scene.switch.placed[0]["profile"] == name
+
+
+def _rings(channel: Channel) -> bool:
+    """It has heard ringing."""
+    return any(sound.startswith("tone_stream:") for sound in channel.heard)

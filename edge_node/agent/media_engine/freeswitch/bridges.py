@@ -108,12 +108,14 @@ class Bridges:
         async with bridge.lock:
             await self._part(bridge)
 
-    async def leave_early(self, session: Session) -> None:
-        """Ends a bridge that is there only for what the far end sends before its answer."""
+    async def leave_early(self, session: Session) -> Session | None:
+        """Ends a bridge that is only for what a far end sends before its answer. Returns a caller who is left."""
         bridge = self.of(session)
-        if bridge is not None and bridge.early:
-            async with bridge.lock:
-                await self._part(bridge)
+        if bridge is None or not bridge.early:
+            return None
+        async with bridge.lock:
+            await self._part(bridge)
+        return bridge.near if session is bridge.far else None
 
     async def release(self, near: Session, far: Session) -> Release:
         bridge = self._joined(near, far)

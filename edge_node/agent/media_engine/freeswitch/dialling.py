@@ -48,30 +48,27 @@ class Dialling:
         """One that is wanted and not answered yet."""
         return self._legs.get(channel)
 
-    async def place(self, near: Channel, order: Order) -> str:
-        """The channel that answered. Raises `LegFailedError`, `EngineError`; a leg that is not returned is ended."""
+    async def place(self, near: Channel, order: Order) -> Leg:
+        """The leg that answered. Raises `LegFailedError`, `EngineError`; a leg that is not returned is ended."""
         told = await near.session.read("read_codec") or await near.session.read("ep_codec_string")
         leg = Leg(str(uuid.uuid4()), near, order)
         profile = legs.profile_of(self._settings, near.session.digit_type, self._switch.profiles)
         line = legs.command(self._settings, order, leg.channel, legs.first_codec(told), profile)
         self._legs[leg.channel] = leg
         asked = asyncio.create_task(self._ask(leg, line))
-        cause = _CANCELLED
         try:
             async with asyncio.timeout(order.timeout_sec):
                 await asyncio.shield(leg.outcome)
-        except BaseException as error:
-            if isinstance(error, TimeoutError):
-                cause = _NO_ANSWER
-            leg.failed(LegFailedError(causes.TIME_UP))
-            self._spawn(self._bury(leg, cause, asked))
-            if isinstance(error, TimeoutError):
-                raise LegFailedError(causes.TIME_UP) from None
+            # What is heard of it before its answer may still be on its way.
+            async with leg.lock:
+                del self._legs[leg.channel]
+        except TimeoutError:
+            await self._give_up(leg, _NO_ANSWER, asked)
+            raise LegFailedError(causes.TIME_UP) from None
+        except BaseException:
+            await self._give_up(leg, _CANCELLED, asked)
             raise
-        finally:
-            del self._legs[leg.channel]
-            await self._hush(leg)
-        return leg.channel
+        return leg
 
     def progress(self, event: Event) -> None:
         """The far end rings."""
@@ -84,6 +81,16 @@ class Dialling:
         for leg in self._legs.values():
             if leg.near is near:
                 leg.failed(EngineError("gone", "The caller is gone."))
+
+    async def hush(self, leg: Leg) -> None:
+        """The far end is gone, or will be: the caller hears nothing of it any more."""
+        if not leg.order.early:
+            return
+        async with leg.lock:
+            with contextlib.suppress(EngineError):
+                if leg.heard:
+                    await leg.near.session.wait_free()
+                await leg.near.sound.stop()
 
     async def hear(self, leg: Leg, far: Channel) -> None:
         """The far end sends something before its answer: it passes both ways, as between two phones."""
@@ -101,15 +108,11 @@ class Dialling:
                 with contextlib.suppress(EngineError):
                     await leg.near.ring()
 
-    async def _hush(self, leg: Leg) -> None:
-        """The caller hears nothing of it any more, unless the two are connected."""
-        if not leg.order.early:
-            return
-        async with leg.lock:
-            with contextlib.suppress(EngineError):
-                if leg.heard and leg.outcome.exception() is not None:
-                    await leg.near.session.wait_free()
-                await leg.near.sound.stop()
+    async def _give_up(self, leg: Leg, cause: str, asked: asyncio.Task[None]) -> None:
+        del self._legs[leg.channel]
+        leg.failed(LegFailedError(causes.TIME_UP))
+        self._spawn(self._bury(leg, cause, asked))
+        await self.hush(leg)
 
     async def _ask(self, leg: Leg, line: str) -> None:
         try:

@@ -87,7 +87,7 @@ class FreeSwitchEngine:
     async def play(self, channel: str, files: Sequence[Path], loop: int = 1) -> None:
         await asyncio.to_thread(check_files, files)
         found = self._live(channel)
-        await self._bridges.leave_early(found.session)
+        await self._leave_early(found)
         async with self._bridges.in_bridge(found.session):
             await found.sound.play(files, loop)
 
@@ -102,13 +102,14 @@ class FreeSwitchEngine:
         await (await self._alone(channel)).ring()
 
     async def originate(self, near: str, order: Order) -> str:
-        placed = await self._dialling.place(self._live(near), order)
-        far = self._channels.get(placed)
+        leg = await self._dialling.place(self._live(near), order)
+        far = self._channels.get(leg.channel)
         if far is None or far.session.gone:
+            await self._dialling.hush(leg)
             raise LegFailedError(_LOST_CODE)
         far.told = True
-        self._sink.in_path(placed, True)
-        return placed
+        self._sink.in_path(far.id, True)
+        return far.id
 
     async def bridge(self, near: str, far: str) -> None:
         a, b = self._live(near), self._live(far)
@@ -292,12 +293,19 @@ class FreeSwitchEngine:
         return found
 
     async def _alone(self, channel: str) -> Channel:
-        """It is to hear something of ours: no longer what a far end sends by itself."""
+        """It is to hear something of ours, and nobody else."""
         found = self._live(channel)
-        await self._bridges.leave_early(found.session)
+        await self._leave_early(found)
         if self._bridges.of(found.session) is not None:
             raise EngineError("refused", "The channel is connected with another one.")
         return found
+
+    async def _leave_early(self, found: Channel) -> None:
+        """It is to hear something of ours, and not the other end of a leg; a caller who is left hears ringing."""
+        left = await self._bridges.leave_early(found.session)
+        if left is not None and (caller := self._channels.get(left.channel)) is not None:
+            with contextlib.suppress(EngineError):
+                await caller.ring()
 
     async def _hold_music(self, channel: str, on: bool) -> None:
         """For one whose partner holds."""
