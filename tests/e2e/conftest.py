@@ -11,7 +11,7 @@ import pytest
 
 from edge_node.local import demo_rows
 from edge_node.local.phone import Phone
-from tests.e2e.flow_house import LIVE_SEC, Ear, House
+from tests.e2e.flow_house import LIVE_SEC, Ear, House, Web
 from tests.e2e.installation import Installation
 from tests.e2e.phones import Phones
 from tests.edge.raw_sip import LOOPBACK, RawPhone
@@ -76,6 +76,7 @@ def open_phone(tandem: Installation, phones: Phones) -> Open:
 
 @pytest.fixture
 def caller(open_phone: Open) -> Phone:
+    """The phone that `dial` uses."""
     return open_phone("1001")
 
 
@@ -94,6 +95,12 @@ def dial(caller: Phone, house: House) -> Dial:
                 return ear
 
     return call
+
+
+@pytest.fixture
+def web(tandem: Installation) -> Iterator[Web]:
+    with Web(tandem.web_port) as found:
+        yield found
 
 
 @pytest.fixture

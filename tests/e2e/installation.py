@@ -200,6 +200,12 @@ class Installation:
         wait_until(there, seconds, "the call's record")
         return found[-1]
 
+    def wait_ended(self, **wanted: object) -> dict[str, Any]:
+        """Such a record of a call that is over: columns and their values."""
+        return self.wait_record(
+            lambda one: one["end_ts"] is not None and all(one[name] == value for name, value in wanted.items())
+        )
+
     def sql(self, statement: str, *params: str | int | None) -> None:
         """Writes configuration into D1 while the brain runs, and pokes the demo accounts as the API will."""
         self._control("/d1", {"sql": statement, "params": list(params)})

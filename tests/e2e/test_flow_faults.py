@@ -131,10 +131,7 @@ class Scene:
 
     def recorded(self, step: str) -> dict[str, Any]:
         """The record of the call that was answered: one before that may have been too early for its flow."""
-        wanted = (1, STEPS[step])
-        return self.tandem.wait_record(
-            lambda one: one["end_ts"] is not None and (one["answered"], one["from_num"]) == wanted
-        )
+        return self.tandem.wait_ended(answered=1, from_num=STEPS[step])
 
     def settled(self) -> None:
         """No call, no place, no dialog, no relay; every session is over, its cost known, and its trace told."""

@@ -36,7 +36,7 @@ def test_a_group_rings_one_after_the_other(
     tandem.wait_released(before)
     caller.hang_up()
     carol.wait_for("ended", ANSWER_SEC)
-    found = tandem.wait_record(lambda one: one["to_num"] == digits and one["end_ts"] is not None)
+    found = tandem.wait_ended(to_num=digits)
     assert found["callee_user_id"] == house.users["1003"]
 
 

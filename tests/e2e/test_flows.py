@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,22 +17,12 @@ from tests.e2e.installation import Installation
 from tests.e2e.phones import Phones
 
 
-@pytest.fixture
-def web(tandem: Installation) -> Iterator[Web]:
-    with Web(tandem.web_port) as found:
-        yield found
-
-
-def record(tandem: Installation, **wanted: Any) -> dict[str, Any]:
-    return tandem.wait_record(lambda one: one["end_ts"] is not None and all(one[k] == v for k, v in wanted.items()))
-
-
 def test_a_greeting_and_the_end(house: House, caller: Phone, dial: Dial, tandem: Installation) -> None:
     digits = house.flow("entry>bye", "bye>end", bye=house.play("bye"), end=HANG_UP)
     ear = dial(digits)
     ear.hears("bye", 1.5)
     caller.wait_for("ended", 10)
-    found = record(tandem, to_num=digits)
+    found = tandem.wait_ended(to_num=digits)
     assert (found["answered"], found["hangup_by"], found["hangup_cause"]) == (1, "platform", "normal")
     assert 1_500 < found["media_app_ms"] < 10_000
 
@@ -202,7 +191,7 @@ def test_a_prompt_that_is_gone_is_no_silence(house: House, dial: Dial, tandem: I
     ear.phone.wait_for("ended", 20)
     assert audio.loud(ear.path) > 1
     assert ear.heard("bye") == 0
-    found = record(tandem, to_num=digits)
+    found = tandem.wait_ended(to_num=digits)
     assert found["answered"] == 1
     wait_until(lambda: "acc_lost/none" in str(house.trace(found["call_id"])), 10, "the trace to say why")
 
@@ -227,7 +216,7 @@ def test_a_person_answers_and_the_media_goes_past_the_engine(
     phones.converse(caller, bob, seconds=3)
     caller.hang_up()
     bob.wait_for("ended", ANSWER_SEC)
-    found = record(tandem, to_num=digits)
+    found = tandem.wait_ended(to_num=digits)
     lasted = found["end_ts"] - found["answer_ts"]
     assert 0 < found["media_app_ms"] < lasted - 3_000, "not counted after the release"
     assert found["media_app_ms"] == round((released - before) * 1_000)
@@ -307,7 +296,7 @@ def test_the_caller_hangs_up(
     caller.hang_up()
     if step in ("ringing", "talking"):
         bob.wait_for("ended", ANSWER_SEC)
-    found = record(tandem, to_num=digits)
+    found = tandem.wait_ended(to_num=digits)
     assert (found["answered"], found["hangup_by"]) == (1, "caller")
     tandem.wait_live(0)
 
@@ -321,7 +310,7 @@ def test_a_call_between_phones_costs_nothing_of_the_engine(
     phones.converse(alice, bob)
     alice.hang_up()
     bob.wait_for("ended", ANSWER_SEC)
-    assert record(tandem, to_num="1002")["media_app_ms"] == 0
+    assert tandem.wait_ended(to_num="1002")["media_app_ms"] == 0
     assert tandem.engine_seconds() == before
 
 
