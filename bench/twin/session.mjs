@@ -198,7 +198,7 @@ class Walk {
     const { language, voice } = this.facts;
     const text = this.render(template).trim();
     const hash = createHash("sha256").update(`${language}\n${voice}\n${text}`).digest("hex");
-    return { kind: "say", text, language, voice, hash };
+    return { kind: "say", text, language, voice, hash, shared: !template.includes("{{") };
   }
 
   tell(command) {
