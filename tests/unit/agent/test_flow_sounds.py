@@ -249,6 +249,7 @@ async def test_a_whisper_may_come_as_long_as_it_rings(scene: Scene) -> None:
     there = scene.sounds.slow["psst"] = asyncio.Event()
     scene.run(ANSWER, WHISPERED, BRIDGE)
     await scene.told("originate")
+    # The time itself is what is tested: once the leg has answered, so long would be too long.
     await asyncio.sleep(2 * comfort.SILENT_SEC)
     there.set()
     leg = scene.engine.leg_answers()
