@@ -19,8 +19,10 @@ BESIDE: Final = (
     ("coverage", "report"),
     ("pytest", "tests/property", "tests/simulation"),
 )
-# Two at once, on ports of their own; a file has brains, or nodes, of its own.
+# So many at once, on ports of their own; a file has brains, or nodes, of its own.
 TWO: Final = ("--numprocesses=2", "--dist=loadfile")
+# Phones wait most of the time.
+THREE: Final = ("--numprocesses=3", "--dist=loadfile")
 # They measure times, so they have the machine to themselves.
 ALONE: Final = (
     "tests/e2e/test_load.py",
@@ -34,7 +36,7 @@ REAL: Final = ("tests/e2e", "tests/edge", "tests/engine")
 FIRST: Final = (("pytest", *TWO, "tests/unit", "tests/contract", f"--ignore={DOMAIN}"),)
 THEN: Final = (
     ("pytest", *TWO, "tests/worker"),
-    ("pytest", *TWO, *REAL, *(f"--ignore={file}" for file in ALONE)),
+    ("pytest", *THREE, *REAL, *(f"--ignore={file}" for file in ALONE)),
 )
 LAST: Final = (("pytest", *ALONE),)
 
