@@ -53,8 +53,11 @@ class Double:
         self.placed: list[dict[str, str]] = []
         self.jobs: list[str] = []
         self.stuck = False
-        # Who is to be connected hangs up a moment before.
+        # Who is to be connected hangs up a moment before, or after.
         self.quits_before_a_bridge = False
+        self.quits_after_a_bridge = False
+        # By how much later than all others one hears of a leg: connections have no order between them.
+        self.lag = 0.0
         # By which the next caller sends digits.
         self.digit_type = 101
         self.profiles = ["tandem", "tandem-96", "tandem-120"]
@@ -217,6 +220,8 @@ class Double:
         near.first, far.first = True, False
         near.state = "CS_SOFT_EXECUTE"
         self._joined(near, far, "uuid_bridge")
+        if self.quits_after_a_bridge:
+            far.hang_up("USER_BUSY", code=486)
         return f"+OK {far.id}\n"
 
     def _joined(self, first: Channel, second: Channel, how: str) -> None:

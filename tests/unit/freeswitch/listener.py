@@ -58,7 +58,9 @@ class Listener:
         mine = self._mine and self.channel is not None and channel == self.channel.id and name in MY_EVENTS
         passes = not self._filters or any(headers.get(key) == value for key, value in self._filters)
         if mine or (name in self._events and passes):
-            self._send(wire.event(headers, body))
+            leg = self.channel is not None and self.channel.direction == "outbound"
+            lag = self.switch.lag if leg else 0.0
+            asyncio.get_running_loop().call_later(lag, self._send, wire.event(headers, body))
 
     def over(self) -> None:
         """Its channel is: told once where it lingers, and at the end."""

@@ -203,9 +203,14 @@ async def test_what_is_played_to_an_early_leg_is_not_heard_by_the_other(scene: S
     assert near.partner is far
 
 
-async def test_an_early_leg_that_fails_as_it_is_heard_leaves_the_caller_to_the_flow(scene: Scene) -> None:
+@pytest.mark.parametrize("lag", [0.0, 0.05])
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_an_early_leg_that_fails_as_it_is_heard_leaves_the_caller_to_the_flow(
+    scene: Scene, moment: str, lag: float
+) -> None:
     near = await scene.caller()
-    scene.switch.quits_before_a_bridge = True
+    scene.switch.lag = lag
+    setattr(scene.switch, f"quits_{moment}_a_bridge", True)
     scene.switch.far_ends.append(FarEnd(early=0.0, answers=None))
     with pytest.raises(LegFailedError) as caught:
         await scene.engine.originate(near.id, order())

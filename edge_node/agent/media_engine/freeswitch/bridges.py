@@ -88,7 +88,6 @@ class Bridges:
             with near.expect("CHANNEL_BRIDGE") as here, far.expect("CHANNEL_BRIDGE") as there:
                 await self._bridge(near, far)
                 await _first("connect", here, there)
-            self._engage(bridge)
         except EngineError:
             self._forget(bridge)
             raise
@@ -109,12 +108,20 @@ class Bridges:
             await self._part(bridge)
 
     async def leave_early(self, session: Session) -> Session | None:
-        """Ends a bridge that is only for what a far end sends before its answer. Returns a caller who is left."""
+        """Ends a bridge that is only for what a far end sends before its answer. Returns a caller who is left.
+
+        Raises `EngineError`.
+        """
         bridge = self.of(session)
         if bridge is None or not bridge.early:
             return None
         async with bridge.lock:
-            await self._part(bridge)
+            try:
+                await self._part(bridge)
+            except EngineError:
+                # The other one was gone already: the switch has let go of this one by itself.
+                self._forget(bridge)
+                await session.wait_free()
         return bridge.near if session is bridge.far else None
 
     async def release(self, near: Session, far: Session) -> Release:
@@ -276,13 +283,12 @@ class Bridges:
 
     def _moved(self, bridge: Bridge, *, released: bool) -> None:
         bridge.released = released
-        self._engage(bridge)
         for session in (bridge.near, bridge.far):
             if not session.gone:
                 self._in_path(session.channel, not released)
 
     def _engage(self, bridge: Bridge) -> None:
-        """From here on a channel that parks has left the bridge; before, it did so on its way in, or for a release."""
+        """On its way into a bridge, or out of it."""
         for session in (bridge.near, bridge.far):
             session.joined = True
             session.free.clear()

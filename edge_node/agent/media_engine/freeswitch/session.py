@@ -22,9 +22,12 @@ _LINGER_SEC: Final = 10
 REINVITE: Final = "sofia::reinvite"
 """The subclass of the event that tells of a party's own re-INVITE, once it is answered."""
 _EVENTS: Final = (
-    "CHANNEL_ANSWER CHANNEL_EXECUTE_COMPLETE CHANNEL_PARK CHANNEL_BRIDGE CHANNEL_UNBRIDGE CHANNEL_HANGUP "
-    f"CHANNEL_HANGUP_COMPLETE CHANNEL_HOLD CHANNEL_UNHOLD CHANNEL_CALLSTATE DTMF CUSTOM {REINVITE}"
+    "CHANNEL_ANSWER CHANNEL_EXECUTE CHANNEL_EXECUTE_COMPLETE CHANNEL_PARK CHANNEL_BRIDGE CHANNEL_UNBRIDGE "
+    "CHANNEL_HANGUP CHANNEL_HANGUP_COMPLETE CHANNEL_HOLD CHANNEL_UNHOLD CHANNEL_CALLSTATE DTMF "
+    f"CUSTOM {REINVITE}"
 )
+# How the switch names a bridge to each of the two: with their audio, or past it.
+_BRIDGES: Final = ("uuid_bridge", "signal_bridge")
 _HEADER: Final = "variable_sip_h_"
 _TOLD: Final = "x-tandem-"
 
@@ -221,6 +224,10 @@ class Session:
             self.answered = True
         elif event.name in ("CHANNEL_HOLD", "CHANNEL_UNHOLD", "CHANNEL_CALLSTATE"):
             self.held = event.get("Channel-Call-State") == "HELD"
+        elif event.name == "CHANNEL_EXECUTE":
+            # A park before it was on the way in, one after it is the way out: only this connection has their order.
+            if event.get("Application") in _BRIDGES and not self.gone:
+                self.free.clear()
         elif event.name == "CHANNEL_PARK":
             self.free.set()
         elif event.name in ("CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"):
