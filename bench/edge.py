@@ -54,6 +54,7 @@ class _Direct(Installation):
     """An installation whose agent asks the brain without the tests' proxy in between."""
 
     def __init__(self, state: Path) -> None:
+        state.mkdir()
         super().__init__(state)
         self.settings = replace(self.settings, brain_url=f"http://{LOOPBACK}:{self.settings.brain_port}")
         self.supervisor = Supervisor(self.settings)
