@@ -327,6 +327,25 @@ async def test_media_is_released_to_the_relays(node: Node, agent: StubAgent, bri
     await until(lambda: not {near.reply.header("call-id"), far.reply.header("call-id")} & live_dialogs(node))
 
 
+@pytest.mark.parametrize("end", ["near", "far"])
+async def test_audio_that_is_still_on_its_way_does_not_draw_the_engines_to_where_it_came_from(
+    bridged: Bridged, end: str
+) -> None:
+    """As when a party holds while its audio goes past the engine: the other relay's last packet comes afterwards."""
+    ears, near, far = bridged.ears, bridged.near, bridged.far
+    if end == "near":
+        party, relay, awaits, elsewhere = ears["caller"], media_port(near.reply), media_port(near.invite), ears["far"]
+    else:
+        party, relay, awaits, elsewhere = ears["called"], media_port(far.invite), media_port(far.reply), ears["near"]
+    elsewhere.sendto(rtp(1, b"late"), ("127.0.0.1", awaits))
+    async with asyncio.timeout(2):
+        assert (await asyncio.get_running_loop().sock_recv(party, 2000)).endswith(b"late")
+    await hears(party, relay, ears[end])
+    drain(elsewhere)
+    await hears(party, relay, ears[end])
+    assert drain(elsewhere) == 0
+
+
 async def test_a_party_that_refuses_the_release_keeps_its_audio(bridged: Bridged) -> None:
     near, ears, engine = bridged.near, bridged.ears, bridged.engine
     engine.raw(engine.within(near.up, "INVITE", body=sdp(media_port(bridged.far.reply))))
@@ -373,13 +392,17 @@ async def reinvite(engine: Phone, dialog: Dialog, party: Phone, *, offer: str, a
     return request
 
 
+def rtp(number: int, payload: bytes) -> bytes:
+    """A packet of a stream of PCMU (RFC 3550 section 5.1)."""
+    return b"\x80\x00" + number.to_bytes(2, "big") + (number * 160).to_bytes(4, "big") + b"\0\0\0\7" + payload
+
+
 async def hears(mouth: socket.socket, port: int, ear: socket.socket) -> None:
     """Sends RTP to the relay's port until the ear gets a packet of just this mouth."""
     mark = secrets.token_bytes(8) * 20
     loop = asyncio.get_running_loop()
     for number in range(100):
-        head = b"\x80\x00" + number.to_bytes(2, "big") + (number * 160).to_bytes(4, "big") + b"\0\0\0\7"
-        mouth.sendto(head + mark, ("127.0.0.1", port))
+        mouth.sendto(rtp(number, mark), ("127.0.0.1", port))
         try:
             async with asyncio.timeout(0.1):
                 while not (await loop.sock_recv(ear, 2000)).endswith(mark):
