@@ -80,6 +80,12 @@ class StubAgent:
     async def dialog_event(self, state: str, call: str, deadline: float = 5.0) -> Message:
         return await self.event(lambda e: e["kind"] == "dialog" and e["state"] == state and e["call"] == call, deadline)
 
+    async def event_of_dialog(self, state: str, call_id: str) -> Message:
+        """By SIP's own name of it: a call that the brain did not take has no other, and other tests' calls end too."""
+        return await self.event(
+            lambda e: e["kind"] == "dialog" and e["state"] == state and text(e, "callid") == call_id
+        )
+
     async def _find(self, seen: list[Message], match: Callable[[Message], bool], deadline: float) -> Message:
         async with asyncio.timeout(deadline), self._news:
             while True:

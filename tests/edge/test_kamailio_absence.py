@@ -7,7 +7,7 @@ import sqlite3
 import time
 
 from tests.edge.kamailio_node import Node
-from tests.edge.kamailio_phone import Phone, sdp
+from tests.edge.kamailio_phone import Phone, parse, sdp
 from tests.edge.kamailio_scene import (
     Phones,
     by_user,
@@ -47,7 +47,7 @@ async def test_a_silent_agent_means_503_and_nobody_else_waits(agent: StubAgent, 
     for answer in (final, reply):
         assert answer.status == 503
         assert int(answer.header("retry-after")) > 0
-    failed = await agent.event(lambda e: e["kind"] == "dialog" and e["state"] == "failed")
+    failed = await agent.event_of_dialog("failed", parse(invite.encode()).header("call-id"))
     assert (failed["cause"], failed["call"]) == ("503", "")
     caller.raw(caller.within(call.down, "BYE"))
     callee.answer(await callee.request("BYE"), 200)

@@ -185,11 +185,12 @@ async def test_busy_goes_back_to_the_brain_and_the_next_target_answers(agent: St
 async def test_outcomes(agent: StubAgent, phones: Phones, status: int, outcome: str) -> None:
     caller, callee = await phones.pair()
     caller.raw(caller.build("INVITE", f"sip:{callee.name}@acme.test", body=sdp(4000)))
-    callee.answer(await callee.request("INVITE"), status)
+    invite = await callee.request("INVITE")
+    callee.answer(invite, status)
     await agent.question(lambda q: q["ask"] == "route" and q["outcome"] == outcome)
     final = await caller.final("INVITE")
     assert final.status == 480
-    failed = await agent.event(lambda e: e["kind"] == "dialog" and e["state"] == "failed")
+    failed = await agent.event_of_dialog("failed", invite.header("call-id"))
     assert failed["cause"] == "480"
 
 
@@ -242,7 +243,7 @@ async def test_serial_targets_ring_for_their_own_time(agent: StubAgent, phones: 
     first.answer(invite, 487)
     second.answer(await second.request("INVITE"), 200, body=sdp(5000))
     assert (await caller.reply(200)).status == 200
-    event = await agent.event(lambda e: e["kind"] == "dialog" and e["state"] == "answer")
+    event = await agent.event_of_dialog("answer", invite.header("call-id"))
     assert text(event, "target") == f"sip:dev_{second.name}@acme.test"
 
 

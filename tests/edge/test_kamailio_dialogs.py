@@ -293,8 +293,9 @@ async def test_the_agent_ends_a_call_that_is_not_answered(agent: StubAgent, phon
     caller, callee = await phones.pair()
     if not rings:
         agent.route = lambda _question: None
-    caller.raw(caller.build("INVITE", f"sip:{callee.name}@acme.test", body=sdp(4000), call_id=f"ring-{callee.name}"))
-    question = await agent.question(lambda q: q["ask"] == "route")
+    call_id = f"ring-{callee.name}"
+    caller.raw(caller.build("INVITE", f"sip:{callee.name}@acme.test", body=sdp(4000), call_id=call_id))
+    question = await agent.question(lambda q: q["ask"] == "route" and text(q, "callid") == call_id)
     if rings:
         invite = await callee.request("INVITE")
         callee.answer(invite, 180)
@@ -305,7 +306,7 @@ async def test_the_agent_ends_a_call_that_is_not_answered(agent: StubAgent, phon
         callee.answer(await callee.request("CANCEL"), 200)
         callee.answer(invite, 487)
     assert (await caller.final("INVITE")).status == 487
-    failed = await agent.event(lambda e: e["kind"] == "dialog" and e["state"] == "failed")
+    failed = await agent.event_of_dialog("failed", call_id)
     assert failed["cause"] == "account_suspended"
-    assert failed["call"] == (f"call_ring-{callee.name}" if rings else "")
-    assert len([q for q in agent.questions if q["ask"] == "route"]) == 1
+    assert failed["call"] == (f"call_{call_id}" if rings else "")
+    assert len([q for q in agent.questions if q["ask"] == "route" and text(q, "callid") == call_id]) == 1
