@@ -84,23 +84,29 @@ class Phones:
         callee.wait_for("media_active", ANSWER_SECONDS, call=incoming.call)
         return call
 
-    def converse(self, one: Phone, other: Phone, *, seconds: float = TALK_SECONDS) -> None:
-        """Fail unless from now on each hears the other without a gap for `seconds`, and no other phone of this test."""
+    def talk(self, one: Phone, other: Phone, seconds: float) -> None:
+        """They converse, again and again, for so long: one gap, of a stall of the machine, does not fail it all."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.converse(one, other)
+
+    def converse(self, one: Phone, other: Phone) -> None:
+        """Fail unless from now on each hears the other for a while without a gap, and no other phone of this test."""
         here, there = self._record(one), self._record(other)
         with contextlib.ExitStack() as recording:
             recording.callback(one.stop_recording)
             recording.callback(other.stop_recording)
-            self._hears(here, one, other, seconds)
-            self._hears(there, other, one, seconds)
+            self._hears(here, one, other)
+            self._hears(there, other, one)
         for path, listener, speaker in ((here, one, other), (there, other, one)):
             self._hears_nobody(path, listener, but=speaker)
 
-    def hears(self, listener: Phone, speaker: Phone, *, seconds: float = TALK_SECONDS) -> None:
-        """Fail unless from now on the listener hears the speaker without a gap for `seconds`."""
+    def hears(self, listener: Phone, speaker: Phone) -> None:
+        """Fail unless from now on the listener hears the speaker for a while without a gap."""
         path = self._record(listener)
         with contextlib.ExitStack() as recording:
             recording.callback(listener.stop_recording)
-            self._hears(path, listener, speaker, seconds)
+            self._hears(path, listener, speaker)
 
     def hears_nobody(self, listener: Phone, *, seconds: float = TALK_SECONDS, after: float = 0.0) -> None:
         """Fail if from now on, for `seconds`, the listener hears any phone of this test (itself too).
@@ -120,10 +126,10 @@ class Phones:
             if but is None or tone != self._tones[but]:
                 assert not audio.heard_in(recording, tone, start=after).total, f"{listener} hears {phone}"
 
-    def _hears(self, path: Path, listener: Phone, speaker: Phone, seconds: float) -> None:
+    def _hears(self, path: Path, listener: Phone, speaker: Phone) -> None:
         tone = self._tones[speaker]
         what = f"{listener} does not hear {speaker} ({tone} Hz)"
-        until(lambda: audio.heard(path, tone).lasted(seconds), seconds + TALK_DEADLINE, what)
+        until(lambda: audio.heard(path, tone).lasted(TALK_SECONDS), TALK_SECONDS + TALK_DEADLINE, what)
 
     def _record(self, phone: Phone) -> Path:
         path = self.folder / f"{phone.config.user}-{next(self._recordings)}.wav"

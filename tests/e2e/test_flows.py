@@ -213,7 +213,7 @@ def test_a_person_answers_and_the_media_goes_past_the_engine(
     phones.converse(caller, bob)
     tandem.wait_released(before)
     released = tandem.engine_seconds()
-    phones.converse(caller, bob, seconds=3)
+    phones.talk(caller, bob, 3)
     caller.hang_up()
     bob.wait_for("ended", ANSWER_SEC)
     found = tandem.wait_ended(to_num=digits)

@@ -25,7 +25,7 @@ async def test_audio_goes_past_the_engine_within_a_second(scene: Scene) -> None:
         released = time.monotonic()
         assert not scene.told.passes(near)
         assert not scene.told.passes(far)
-        await asyncio.to_thread(scene.phones.converse, alice, bob, seconds=3.0)
+        await asyncio.to_thread(scene.phones.talk, alice, bob, 3.0)
         # RTCP of the old streams would come within 5 s
         await until(lambda: time.monotonic() > released + 6, "", 10)
         late = wire.packets(after=released + 1)

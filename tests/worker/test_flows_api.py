@@ -18,8 +18,8 @@ from tandem.runtime import Reply
 from tests.support import node, seeds
 from tests.support.flows import document
 from tests.support.sounds import MP3, wav
+from tests.unit.api.flows import greeting, leaving, published, simulate
 from tests.unit.api.support import Api, Fields, World
-from tests.unit.api.test_flows import greeting, leaving, published, simulate
 from tests.worker.brain import Brain
 from tests.worker.caller import Caller, now_ms
 from tests.worker.test_api import HttpApi

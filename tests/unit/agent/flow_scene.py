@@ -108,3 +108,7 @@ class Scene:
     async def over(self) -> None:
         """Nothing is left of the call."""
         await eventually(lambda: self.agent.calls.callers == 0 and not self.engine.live, what="the end of the call")
+
+
+def terminated(kamailio: FakeKamailio) -> list[tuple[Any, ...]]:
+    return [tuple(params) for method, params in kamailio.rpc_calls if method == "dlg.end_dlg"]

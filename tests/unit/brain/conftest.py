@@ -20,3 +20,4 @@ def brain() -> Iterator[LocalBrain]:
     yield brain
     clock.fixed = None
     outside.post = None
+    outside.fetch = None

@@ -2,93 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
 from tandem.runtime import HttpReply, counters
-from tandem.runtime.cpython import outside
 from tests.support import engine, rows, scene, seeds
-from tests.support.flow_calls import HANG_UP, Runner, dial, graph, menu, put, request, say
+from tests.support.flow_calls import HANG_UP, Runner, dial, graph, put, say
 from tests.support.local_brain import LocalBrain
 from tests.support.seeds import suffix
 from tests.unit.brain import ACME, GLOBEX
-
-Fields = dict[str, Any]
-ALICE, BOB = ACME.people["1001"], ACME.people["1002"]
-MAIN, SUB, DEEP = (f"flow_{suffix(number)}" for number in (1, 2, 3))
-OTHER_NODE = "node_00000000000000000000000002"
-URL = "https://crm.example.com/lookup"
-
-FRONT = graph(
-    "entry>hello", "hello>menu", "menu:digit:1>bob", "menu:timeout>bye", "menu:invalid>bye", "bob:no_answer>bye",
-    "bob:busy>bye", "bob:failed>bye", "bye>end",
-    hello=say("Hello"), menu=menu("Press one"), bob=dial(f"user:{BOB.user_id}"), bye=say("Goodbye"), end=HANG_UP,
-)  # fmt: skip
-ASKS = graph(
-    "entry>hi", "hi>ask", "ask:success>found", "ask:error>error", "ask:timeout>late",
-    hi=say("Hi"), ask=request(URL, save=[{"variable": "name", "path": "name"}]), found=say("Hello {{name}}"),
-    error=say("Error"), late=say("Late"),
-)  # fmt: skip
+from tests.unit.brain.sessions import (
+    BOB,
+    DEEP,
+    FRONT,
+    MAIN,
+    OTHER_NODE,
+    SUB,
+    Fields,
+    answered,
+    arrive,
+    prepared,
+    texts,
+    to_menu,
+)
 
 
 @pytest.fixture
 async def phones(brain: LocalBrain) -> LocalBrain:
-    brain.write(engine.with_engine(ACME, dest=MAIN))
-    brain.write(engine.with_engine(GLOBEX, dest=MAIN))
-    brain.write([("INSERT INTO node (id, region, status, created_at) VALUES (?, 'local', 'active', 0)", (OTHER_NODE,))])
-    for tenant in (ACME, GLOBEX):
-        for digits in tenant.people:
-            await brain.register(tenant, digits)
-    return brain
-
-
-async def arrive(brain: LocalBrain, document: str | None, *more: rows.Row, tenant: seeds.Tenant = ACME) -> Runner:
-    """A call whose flow is `document`, at the engine."""
-    if document is not None:
-        brain.write([rows.flow(tenant, 1, document)])
-    brain.write(more)
-    await scene.reconfigure(brain, tenant, "SELECT 1")
-    return Runner(brain, tenant, await brain.invite(tenant, "1001", "600"))
+    return await prepared(brain)
 
 
 Serve = Callable[[str, str, dict[str, str], str | None], Awaitable[HttpReply]]
-
-
-def serve(status: int = 200, body: bytes = b'{"name": "Ann"}') -> list[tuple[str, str, dict[str, str], str | None]]:
-    """Lets the outside answer; what it was asked."""
-    asked: list[tuple[str, str, dict[str, str], str | None]] = []
-
-    async def answer(method: str, url: str, headers: dict[str, str], sent: str | None) -> HttpReply:
-        asked.append((method, url, headers, sent))
-        return HttpReply(status, body)
-
-    outside.fetch = answer
-    return asked
-
-
-@pytest.fixture(autouse=True)
-def _nobody_outside() -> Any:
-    yield
-    outside.fetch = None
-
-
-def texts(command: Fields) -> list[str]:
-    return [sound["text"] for sound in command["args"]["sounds"]]
-
-
-async def to_menu(runner: Runner) -> Fields:
-    """The call answered, greeted, and asked for a digit."""
-    answered = await runner.start()
-    assert (answered["cmd"], answered["seq"]) == ("answer", 1)
-    hello = await runner.step(1, "answered")
-    assert (hello["cmd"], texts(hello)) == ("play", ["Hello"])
-    found = await runner.step(2, "done")
-    assert (found["cmd"], texts(found)) == ("gather", ["Press one"])
-    return found
 
 
 async def test_a_flow_from_its_greeting_to_the_bridge_and_the_end(phones: LocalBrain) -> None:
@@ -411,139 +357,6 @@ async def test_two_tenants_run_their_own_flows(phones: LocalBrain) -> None:
     assert {one["account_id"] for one in globex.trace()} == {GLOBEX.account_id}
 
 
-# HTTP
-
-
-async def to_hi(runner: Runner) -> None:
-    await runner.start()
-    assert texts(await runner.step(1, "answered")) == ["Hi"]
-
-
-async def to_request(runner: Runner) -> Fields:
-    """What follows when the request has been made."""
-    await to_hi(runner)
-    return await runner.step(2, "done")
-
-
-async def test_an_http_node_saves_what_it_is_told(phones: LocalBrain) -> None:
-    asked = serve()
-    runner = await arrive(phones, ASKS)
-    assert texts(await to_request(runner)) == ["Hello Ann"]
-    ((method, url, headers, body),) = asked
-    assert (method, url, body) == ("GET", URL, None)
-    assert headers["user-agent"] == "Tandem"
-    assert headers["idempotency-key"]
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "said"),
-    [
-        (200, b"no json", "Error"),
-        (200, b"\xff\xfe{}", "Error"),
-        (200, b"{" * 200, "Error"),
-        (200, b'{"name": "' + b"x" * 70_000 + b'"}', "Error"),
-        (200, b"", "Error"),
-        (200, b"[]", "Hello"),
-        (404, b'{"name": "Ann"}', "Error"),
-        (302, b"", "Error"),
-        (500, b"", "Error"),
-    ],
-)
-async def test_replies_of_every_kind(phones: LocalBrain, status: int, body: bytes, said: str) -> None:
-    serve(status, body)
-    runner = await arrive(phones, ASKS)
-    assert texts(await to_request(runner)) == [said]
-
-
-async def test_a_server_that_is_away_or_slow(phones: LocalBrain) -> None:
-    runner = await arrive(phones, ASKS)
-    assert texts(await to_request(runner)) == ["Error"]
-    slow = ASKS.replace('"kind": "httpRequest"', '"kind": "httpRequest", "timeoutMs": 100')
-    await scene.reconfigure(phones, ACME, "UPDATE flow SET published_graph = ?, version = 2 WHERE id = ?", slow, MAIN)
-
-    async def never(method: str, url: str, headers: dict[str, str], sent: str | None) -> HttpReply:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    outside.fetch = never
-    runner = Runner(phones, ACME, await phones.invite(ACME, "1002", "600"))
-    assert texts(await to_request(runner)) == ["Late"]
-
-
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1/x", "http://metadata.google.internal/", "http://[::1]:8080/", "http://0x7f.1/"]
-)
-async def test_an_http_node_does_not_ask_inside(phones: LocalBrain, url: str) -> None:
-    asked = serve()
-    runner = await arrive(phones, ASKS.replace(URL, url))
-    assert texts(await to_request(runner)) == ["Error"]
-    assert asked == []
-    await runner.step(3, "hangup")
-    await phones.advance(1_000)
-    errors = [one["data"].get("error") for one in runner.trace() if one["kind"] == "httpRequest"]
-    assert len(errors) == 1
-    assert "public address" in errors[0] or "local name" in errors[0]
-
-
-async def test_a_repeat_while_a_request_is_under_way_waits_for_it(phones: LocalBrain) -> None:
-    go, begun = asyncio.Event(), asyncio.Event()
-    asked = []
-
-    async def answer(method: str, url: str, headers: dict[str, str], sent: str | None) -> HttpReply:
-        asked.append(headers["idempotency-key"])
-        begun.set()
-        await go.wait()
-        return HttpReply(200, b'{"name": "Ann"}')
-
-    outside.fetch = answer
-    runner = await arrive(phones, ASKS)
-    await to_hi(runner)
-    both = [asyncio.create_task(runner.step(2, "done")) for _ in range(2)]
-    await begun.wait()
-    go.set()
-    first, second = await asyncio.gather(*both)
-    assert first == second
-    assert texts(first) == ["Hello Ann"]
-    assert len(asked) == 1
-
-
-async def test_a_request_that_the_object_died_over_is_made_again(phones: LocalBrain) -> None:
-    asked: list[str] = []
-
-    async def dies(method: str, url: str, headers: dict[str, str], sent: str | None) -> HttpReply:
-        asked.append(headers["idempotency-key"])
-        raise asyncio.CancelledError
-
-    outside.fetch = dies
-    runner = await arrive(phones, ASKS)
-    await to_hi(runner)
-    with pytest.raises(asyncio.CancelledError):
-        await runner.step(2, "done")
-    runner.evict()
-    again = serve()
-    assert texts(await runner.step(2, "done")) == ["Hello Ann"]
-    assert [headers["idempotency-key"] for _, _, headers, _ in again] == asked
-
-
-async def test_one_step_s_requests_take_no_longer_together_than_it_may(phones: LocalBrain) -> None:
-    names = [f"n{number}" for number in range(9)]
-    edges = [f"{one}:timeout>{other}" for one, other in zip(names, [*names[1:], "end"], strict=True)]
-    nodes = {name: request(URL, timeoutMs=10_000) for name in names}
-    asked = []
-
-    async def slow(method: str, url: str, headers: dict[str, str], sent: str | None) -> HttpReply:
-        asked.append(url)
-        await phones.advance(10_000)
-        raise TimeoutError
-
-    outside.fetch = slow
-    runner = await arrive(phones, graph("entry>n0", *edges, **nodes, end=say("end")))
-    began = phones.now
-    assert (await runner.start())["cmd"] == "answer"
-    assert len(asked) == 2
-    assert phones.now - began == 20_000
-
-
 # Legs
 
 
@@ -572,165 +385,3 @@ async def test_a_leg_for_a_call_that_is_gone(phones: LocalBrain) -> None:
     listed = await answered(phones, runner)
     await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
     assert texts(await runner.step(3, "digits", digits="1")) == ["Goodbye"]
-
-
-# What it does by itself
-
-
-async def answered(brain: LocalBrain, runner: Runner) -> Fields:
-    """The call as a node would list it, known to be up."""
-    connection = brain.presence.contexts[ACME.account_id].connection
-    sip_call_id, from_tag = connection.execute(
-        "SELECT sip_call_id, from_tag FROM call WHERE call_id = ?", (runner.call_id,)
-    ).fetchone()
-    return {"callId": runner.call_id, "sipCallId": sip_call_id, "fromTag": from_tag, "state": "answered"}
-
-
-async def keep_up(brain: LocalBrain, listed: Fields, seconds: int) -> None:
-    """Time passes, and the node lists the call."""
-    for _ in range(seconds // 60):
-        await brain.advance(60_000)
-        await scene.send(brain, scene.snapshot(brain, ACME, [listed]))
-
-
-async def test_a_flow_whose_call_is_gone_ends_within_minutes(phones: LocalBrain) -> None:
-    runner = await arrive(phones, FRONT)
-    await to_menu(runner)
-    await keep_up(phones, await answered(phones, runner), 1_200)
-    assert runner.trace() == []
-    await phones.advance(1_000)
-    await scene.send(phones, scene.snapshot(phones, ACME, []))
-    runner.evict()
-    await phones.advance(301_000)
-    assert runner.trace() == []  # it may return
-    await phones.advance(600_000)
-    assert runner.trace()[-1]["data"] == {"reason": "call_gone"}
-
-
-async def test_a_flow_whose_call_is_over_ends_with_its_record(phones: LocalBrain) -> None:
-    """Its node died, and said nothing of it."""
-    runner = await arrive(phones, FRONT)
-    await to_menu(runner)
-    listed = await answered(phones, runner)
-    runner.evict()
-    await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
-    await phones.advance(5_000)
-    assert runner.trace()[-1]["data"] == {"reason": "call_gone"}
-    assert (await runner.step(3, "digits", digits="1"))["cmd"] == "hangup"
-
-
-async def test_a_flow_that_could_not_be_told_ends_at_the_next_look(phones: LocalBrain) -> None:
-    runner = await arrive(phones, FRONT)
-    await to_menu(runner)
-    listed = await answered(phones, runner)
-    call = phones.sessions.call
-
-    async def away(name: str, method: str, *asked: str) -> str:
-        if method == "call_over":
-            raise ConnectionError("away")
-        return await call(name, method, *asked)
-
-    phones.sessions.call = away  # type: ignore[method-assign]
-    await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
-    await phones.advance(5_000)
-    assert runner.trace() == []
-    await phones.advance(301_000)
-    assert runner.trace()[-1]["data"] == {"reason": "call_gone"}
-
-
-async def test_the_end_of_a_call_whose_flow_never_began_makes_no_session(phones: LocalBrain) -> None:
-    runner = await arrive(phones, FRONT)
-    listed = await answered(phones, runner)
-    await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
-    await phones.advance(301_000)
-    assert runner.trace() == []
-    assert (await runner.ask())[0] == 404
-
-
-async def test_a_presence_that_is_away_ends_no_flow(phones: LocalBrain) -> None:
-    runner = await arrive(phones, FRONT)
-    await to_menu(runner)
-    listed = await answered(phones, runner)
-    call = phones.presence.call
-
-    async def away(name: str, method: str, *asked: str) -> str:
-        if method == "call_alive":
-            raise ConnectionError("away")
-        return await call(name, method, *asked)
-
-    phones.presence.call = away  # type: ignore[method-assign]
-    await keep_up(phones, listed, 1_200)
-    assert (await runner.step(3, "digits", digits="1"))["cmd"] == "dial"
-
-
-async def test_a_flow_ends_after_a_day(phones: LocalBrain) -> None:
-    runner = await arrive(phones, FRONT)
-    await to_menu(runner)
-    await keep_up(phones, await answered(phones, runner), 86_400 - 120)
-    assert runner.trace() == []
-    await keep_up(phones, await answered(phones, runner), 180)
-    assert runner.trace()[-1]["data"] == {"reason": "expired"}
-    assert (await runner.step(3, "timeout"))["cmd"] == "hangup"
-
-
-async def test_the_trace_waits_for_d1(phones: LocalBrain) -> None:
-    runner = await arrive(phones, FRONT)
-    await to_menu(runner)
-    await runner.step(3, "hangup")
-    phones.control.available = False
-    await phones.advance(60_000)
-    runner.evict()
-    phones.control.available = True
-    await phones.advance(60_000)
-    assert len(runner.trace()) == 5
-    runner.evict()
-    await phones.advance(60_000)
-    assert len(runner.trace()) == 5
-
-
-async def test_a_session_is_erased_some_hours_after_its_end(phones: LocalBrain) -> None:
-    runner = await arrive(phones, FRONT)
-    await to_menu(runner)
-    last = await runner.step(3, "hangup")
-    listed = await answered(phones, runner)
-    await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
-    await phones.advance(3 * 3_600_000)
-    assert await runner.step(3, "hangup") == last
-    await phones.advance(2 * 3_600_000)
-    connection = phones.sessions.contexts[runner.call_id].connection
-    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
-    assert phones.sessions.contexts[runner.call_id].alarm.due is None
-    for evict in (False, True):
-        if evict:
-            runner.evict()
-        for fields in ({}, {"seq": 3, "outcome": "hangup"}):
-            assert (await runner.ask(**fields))[0] == 404
-    assert len(runner.trace()) == 5
-
-
-async def test_a_write_that_fails_leaves_the_step_undone(phones: LocalBrain) -> None:
-    runner = await arrive(phones, FRONT)
-    await to_menu(runner)
-    connection = phones.sessions.contexts[runner.call_id].connection
-    connection.execute("ALTER TABLE trace RENAME TO hidden")
-    status, reply = await runner.ask(seq=3, outcome="digits", data={"digits": "1"})
-    assert (status, reply["error"]["code"]) == (500, "internal_error")
-    connection.execute("ALTER TABLE hidden RENAME TO trace")
-    assert (await runner.step(3, "digits", digits="1"))["cmd"] == "dial"
-    await runner.step(4, "hangup")
-    await phones.advance(1_000)
-    assert [one["seq"] for one in runner.trace()] == list(range(6))
-
-
-async def test_a_story_without_end_is_cut_but_for_its_last_line(
-    phones: LocalBrain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tandem.store.session.MOST_ENTRIES", 4)
-    runner = await arrive(phones, FRONT)
-    await to_menu(runner)
-    await runner.step(3, "digits", digits="1")
-    runner.evict()
-    await runner.step(4, "no_answer")
-    await runner.step(5, "hangup")
-    await phones.advance(1_000)
-    assert [one["kind"] for one in runner.trace()] == ["start", "entry", "say", "menu", "end"]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tandem.domain.flows import Graph, Known, Problem, check, problems, read, references, unhandled
 from tandem.domain.flows.document import MOST_NODES
-from tandem.domain.flows.outcomes import ERRORS, INSTEAD, SERVED, calls, exits, outcomes, required
+from tandem.domain.flows.outcomes import ERRORS, INSTEAD, SERVED, calls, exits, outcomes
 from tandem.domain.flows.sketch import draw
+from tests.support.flow_nodes import END, SPOKEN
+from tests.support.flow_problems import CALLING, ENTRY, NOTHING, SUB, codes, of_node
 from tests.support.flows import document, graph
-
-END = {"kind": "hangup"}
-ENTRY = {"kind": "entry"}
-SPOKEN = {"text": "Hello"}
-NOTHING = Known()
 
 # A node of each kind, and the outcomes that need an edge.
 KINDS: list[tuple[dict[str, Any], set[str]]] = [
@@ -44,22 +40,6 @@ KINDS: list[tuple[dict[str, Any], set[str]]] = [
     ({"kind": "subflow", "flowId": "f"}, {"good", "bad"}),
     (END, set()),
 ]
-SUB = graph({"a": ENTRY, "b": ENTRY}, {"a": "exit:good", "b": "exit:bad"})
-CALLING = Known(flows={"f": SUB})
-
-
-def codes(found: list[Problem]) -> list[tuple[str, str | None]]:
-    return [(one.code, one.node_id or one.edge_id) for one in found]
-
-
-def of_node(data: Mapping[str, Any], known: Known = CALLING) -> list[Problem]:
-    """The problems of the node's own: it has an edge for all that it comes to."""
-    (node,) = graph({"node": data}, {}).nodes
-    handles = set(required(node.data, known.flows) or outcomes(node.data, known.flows) or ())
-    if data["kind"] == "menu":
-        handles.add("digit:1")
-    nodes = {"node": data, "end": END} if handles else {"node": data}
-    return problems(graph(nodes, {f"node {one}": "end" for one in handles}), known)
 
 
 def test_there_are_20_kinds() -> None:
@@ -159,89 +139,6 @@ def test_what_is_there_twice() -> None:
 
 def test_an_unreachable_node_is_no_news_when_there_is_no_start() -> None:
     assert codes(problems(graph({"a": END, "b": END}, {}, "c"), NOTHING)) == [("unknown_start", None)]
-
-
-# Loops.
-
-GET = {"kind": "httpRequest", "url": "https://x.example"}
-HELLO = {"kind": "play", "audioId": "m"}
-QUEUE = {"kind": "enqueue", "queueId": "q"}
-
-
-@pytest.mark.parametrize(
-    ("nodes", "edges", "groups"),
-    [
-        ({"a": ENTRY}, {"a": "a"}, ["a"]),
-        ({"a": ENTRY, "b": ENTRY}, {"a": "b", "b": "a"}, ["a, b"]),
-        ({"a": ENTRY, "b": HELLO}, {"a": "b", "b": "a"}, []),
-        ({"a": GET, "b": ENTRY}, {"a success": "b", "a error": "b", "a timeout": "b", "b": "a"}, ["a, b"]),
-        ({"a": QUEUE}, {"a no_agents": "a"}, ["a"]),
-        (
-            {"a": ENTRY, "b": GET, "c": ENTRY, "d": ENTRY, "e": ENTRY},
-            {"a": "b", "b success": "c", "b error": "b", "b timeout": "d", "c": "d", "d": "e", "e": "d"},
-            ["b", "d, e"],
-        ),
-        (
-            {"a": GET, "b": ENTRY, "c": ENTRY, "d": END},
-            {"a success": "b", "a error": "c", "a timeout": "d", "b": "a", "c": "d"},
-            ["a, b"],
-        ),
-        ({"s": HELLO, "a": ENTRY, "b": ENTRY}, {"s": "a", "a": "b", "b": "s"}, []),
-    ],
-)
-def test_loops_that_wait_for_nothing(nodes: dict[str, Any], edges: dict[str, str], groups: list[str]) -> None:
-    found = problems(graph(nodes, edges), NOTHING)
-    assert [one.code for one in found] == ["endless_loop"] * len(groups)
-    assert [one.message.partition(": ")[2] for one in found] == [f"{group}." for group in groups]
-    assert [one.node_id for one in found] == [group.partition(",")[0] for group in groups]
-
-
-SILENT = graph({"a": ENTRY}, {"a": "exit:good"})
-HEARD = graph({"a": HELLO}, {"a": "exit:good"})
-CHECKED = graph(
-    {"a": {"kind": "switch", "variable": "x", "cases": ["1"]}, "b": HELLO},
-    {"a 1": "exit:known", "a else": "b", "b": "exit:asked"},
-)
-OUTER = graph({"a": {"kind": "subflow", "flowId": "silent"}}, {"a good": "exit:good"})
-DEAF = graph({"a": {"kind": "subflow", "flowId": "heard"}}, {"a good": "exit:good"})
-ROUND = graph({"a": {"kind": "subflow", "flowId": "round"}, "b": HELLO}, {"a good": "a", "b": "exit:good"})
-FLOWS = {
-    "silent": SILENT,
-    "heard": HEARD,
-    "checked": CHECKED,
-    "outer": OUTER,
-    "deaf": DEAF,
-    "empty": graph({}, {}, "a"),
-}
-
-
-@pytest.mark.parametrize(
-    ("flow_id", "edges", "groups"),
-    [
-        ("silent", {"a good": "a"}, ["a"]),
-        ("silent", {"a good": "b", "b": "a"}, ["a, b"]),
-        ("silent", {"a good": "end"}, []),
-        ("heard", {"a good": "a"}, []),
-        ("outer", {"a good": "a"}, ["a"]),
-        ("deaf", {"a good": "a"}, []),
-        ("checked", {"a known": "end", "a asked": "a"}, []),
-        ("checked", {"a known": "a", "a asked": "end"}, ["a"]),
-        ("gone", {"a good": "a"}, []),
-        ("empty", {}, []),
-    ],
-)
-def test_a_subflow_waits_where_its_flow_does(flow_id: str, edges: dict[str, str], groups: list[str]) -> None:
-    nodes: dict[str, Any] = {"a": {"kind": "subflow", "flowId": flow_id}}
-    nodes |= {"b": ENTRY} if "b" in edges else {}
-    nodes |= {"end": END} if "end" in edges.values() else {}
-    found = problems(graph(nodes, edges), Known(flows=FLOWS))
-    assert [one.message.partition(": ")[2] for one in found] == [f"{group}." for group in groups]
-    assert {one.code for one in found} <= {"endless_loop"}
-
-
-def test_flows_that_call_one_another_are_looked_at_once() -> None:
-    made = graph({"a": {"kind": "subflow", "flowId": "round"}}, {"a good": "a"})
-    assert codes(problems(made, Known(flows={"round": ROUND}))) == [("too_deep", "a")]
 
 
 # Flows that call flows.
@@ -378,155 +275,6 @@ def test_music_may_be_a_file_or_a_playlist() -> None:
     for kind in ("media", "playlist"):
         known = Known(ids={"media": frozenset(), "playlist": frozenset(), kind: frozenset({"x"})})
         assert of_node(data, known) == []
-
-
-# What is in a node.
-
-
-@pytest.mark.parametrize(
-    ("data", "fields"),
-    [
-        ({"kind": "say", "text": "{{"}, ["text"]),
-        ({"kind": "menu", "prompt": {"text": "{{"}, "reprompt": {"text": "{{1}}"}}, ["prompt.text", "reprompt.text"]),
-        (
-            {
-                "kind": "condition",
-                "rules": [
-                    {"variable": "x", "operator": "eq", "value": "{{", "handle": "a"},
-                    {"variable": "x", "operator": "matches", "value": "[{]{2}", "handle": "a"},
-                ],
-            },
-            ["rules.0.value"],
-        ),
-        (
-            {
-                "kind": "httpRequest",
-                "method": "POST",
-                "url": "https://x.example/{{",
-                "headers": {"A": "{{"},
-                "body": "{{",
-            },
-            ["url", "headers.A", "body"],
-        ),
-        ({"kind": "dial", "targets": [{"number": "{{"}], "callerId": "{{"}, ["targets.0.number", "callerId"]),
-        ({"kind": "transfer", "target": {"number": "{{"}}, ["target.number"]),
-        ({"kind": "enqueue", "queueId": "q", "variables": {"v": "{{"}}, ["variables.v"]),
-        ({"kind": "conference", "conferenceId": "c", "pin": "{{"}, ["pin"]),
-        ({"kind": "subflow", "flowId": "f", "inputs": {"v": "{{"}}, ["inputs.v"]),
-    ],
-)
-def test_bad_templates(data: dict[str, Any], fields: list[str]) -> None:
-    assert [(one.code, one.field) for one in of_node(data)] == [("bad_template", field) for field in fields]
-
-
-@pytest.mark.parametrize(
-    ("data", "code", "field", "message"),
-    [
-        (
-            {"kind": "collect", "variable": "v", "prompt": SPOKEN, "regex": "(a"},
-            "bad_pattern",
-            "regex",
-            "This is no regular expression: a group is not closed.",
-        ),
-        (
-            {"kind": "condition", "rules": [{"variable": "x", "operator": "matches", "value": r"\1", "handle": "a"}]},
-            "bad_pattern",
-            "rules.0.value",
-            "This is no regular expression: there is no \\1.",
-        ),
-        (
-            {
-                "kind": "setVariable",
-                "assignments": [{"variable": "a", "expression": "1"}, {"variable": "b", "expression": "a.b"}],
-            },
-            "bad_expression",
-            "assignments.1.expression",
-            "This is no expression: cannot be read from character 2 on.",
-        ),
-        (
-            {"kind": "httpRequest", "url": "ftp://x"},
-            "bad_url",
-            "url",
-            "This cannot be requested: it begins with no http:// or https:// and a host.",
-        ),
-        (
-            {"kind": "httpRequest", "url": "http://192.168.1.7:8080/crm"},
-            "bad_url",
-            "url",
-            "192.168.1.7 is not a public address.",
-        ),
-        ({"kind": "httpRequest", "url": "https://localhost/"}, "bad_url", "url", "localhost is a local name."),
-        (
-            {"kind": "httpRequest", "url": "https://x.example", "body": "{}"},
-            "bad_body",
-            "body",
-            "A GET has no body.",
-        ),
-        (
-            {"kind": "dial", "targets": [{"number": "1"}, {"number": " "}]},
-            "incomplete",
-            "targets.1.number",
-            "There is no number to dial.",
-        ),
-        (
-            {"kind": "transfer", "target": {"number": ""}},
-            "incomplete",
-            "target.number",
-            "There is no number to dial.",
-        ),
-        (
-            {"kind": "httpRequest", "url": "http://x.example", "headers": {"Host": "y"}},
-            "bad_header",
-            "headers.Host",
-            "Host: it is not for a flow to set.",
-        ),
-        (
-            {"kind": "collect", "variable": "v", "prompt": SPOKEN, "minDigits": 5, "maxDigits": 4},
-            "bad_digits",
-            "minDigits",
-            "minDigits is above maxDigits.",
-        ),
-        (
-            {"kind": "switch", "variable": "x", "cases": ["1", "1"]},
-            "duplicate_case",
-            "cases",
-            "The case 1 is there twice.",
-        ),
-        (
-            {"kind": "switch", "variable": "x", "cases": ["else"]},
-            "duplicate_case",
-            "cases",
-            "The case else is what no case is for.",
-        ),
-        (
-            {"kind": "conference"},
-            "incomplete",
-            "conferenceId",
-            "A conference has conferenceId or roomVariable.",
-        ),
-        (
-            {"kind": "dial", "targets": [{"number": "1"}], "record": True},
-            "not_available",
-            "record",
-            "Calls cannot be recorded yet.",
-        ),
-    ],
-)
-def test_what_is_in_a_node(data: dict[str, Any], code: str, field: str, message: str) -> None:
-    assert of_node(data) == [Problem(code, message, node_id="node", field=field)]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        {"kind": "collect", "variable": "v", "prompt": SPOKEN, "regex": r"\d{4}"},
-        {"kind": "conference", "roomVariable": "v"},
-        {"kind": "httpRequest", "url": "http://x/{{y}}", "headers": {"X-A": "{{b}}"}},
-        {"kind": "httpRequest", "method": "POST", "url": "http://x.example/", "body": ""},
-    ],
-)
-def test_what_is_right_in_a_node(data: dict[str, Any]) -> None:
-    assert of_node(data) == []
 
 
 # The form of the document.
