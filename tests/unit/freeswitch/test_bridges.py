@@ -75,8 +75,9 @@ async def test_a_prompt_for_one_of_two_who_talk_brings_the_audio_back_for_it(sce
     assert far.heard == [str(scene.folder / "a.wav")]
     assert far.heard[0] not in near.heard
     assert near.other == far.id
-    await eventually(lambda: near.released, what="the audio is not sent away again")
-    assert scene.told.of("in_path", near.id) == [True, False, True, False]
+    back = [True, False, True, False]
+    await eventually(lambda: scene.told.of("in_path", near.id) == back, what="the audio is not sent away again")
+    assert near.released
 
 
 async def test_a_prompt_leaves_the_audio_here_when_it_was_here(scene: Scene) -> None:
@@ -142,9 +143,9 @@ async def test_who_holds_while_the_audio_is_away_brings_it_back_and_the_other_he
         heard = len(other.heard)
         await eventually(lambda: len(other.heard) >= heard + 3, what="the music ended")
         holder.reinvite("sendrecv")
-        await eventually(lambda: near.released, what="the audio is not sent away again")
-        assert other.idle
-        assert scene.told.of("in_path", near.id) == [True, False, True, False]
+        back = [True, False, True, False]
+        await eventually(lambda: scene.told.of("in_path", near.id) == back, what="the audio is not sent away again")
+        await eventually(lambda: near.released and other.idle)
 
 
 async def test_a_holder_who_goes_leaves_no_music_behind(switch: Double, tmp_path: Path) -> None:
