@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tandem.runtime import HttpReply
-from tandem.runtime.cpython import outside
+from tandem.runtime.cpython import LocalObjects, outside
 from tests.support import engine, rows, scene, seeds
 from tests.support.flow_calls import HANG_UP, Runner, dial, graph, menu, request, say
 from tests.support.local_brain import LocalBrain
@@ -84,3 +84,16 @@ async def answered(brain: LocalBrain, runner: Runner) -> Fields:
         "SELECT sip_call_id, from_tag FROM call WHERE call_id = ?", (runner.call_id,)
     ).fetchone()
     return {"callId": runner.call_id, "sipCallId": sip_call_id, "fromTag": from_tag, "state": "answered"}
+
+
+def away(objects: LocalObjects, by: str) -> None:
+    """From now on nobody reaches the objects by a method, as when their machine is down; all others answer."""
+    call = objects.call
+
+    async def reached(name: str, method: str, *texts: str) -> str:
+        if method == by:
+            raise ConnectionError("away")
+        return await call(name, method, *texts)
+
+    # The network between objects: what is called is the real thing, or nothing.
+    objects.call = reached  # type: ignore[method-assign]

@@ -7,7 +7,7 @@ import pytest
 from tests.support import scene
 from tests.support.local_brain import LocalBrain
 from tests.unit.brain import ACME
-from tests.unit.brain.sessions import FRONT, Fields, answered, arrive, prepared, to_menu
+from tests.unit.brain.sessions import FRONT, Fields, answered, arrive, away, prepared, to_menu
 
 
 @pytest.fixture
@@ -52,14 +52,7 @@ async def test_a_flow_that_could_not_be_told_ends_at_the_next_look(phones: Local
     runner = await arrive(phones, FRONT)
     await to_menu(runner)
     listed = await answered(phones, runner)
-    call = phones.sessions.call
-
-    async def away(name: str, method: str, *asked: str) -> str:
-        if method == "call_over":
-            raise ConnectionError("away")
-        return await call(name, method, *asked)
-
-    phones.sessions.call = away  # type: ignore[method-assign]
+    away(phones.sessions, "call_over")
     await scene.send(phones, scene.event(phones, ACME, "dialog", seq=9, **(listed | {"state": "end"})))
     await phones.advance(5_000)
     assert runner.trace() == []
@@ -80,14 +73,7 @@ async def test_a_presence_that_is_away_ends_no_flow(phones: LocalBrain) -> None:
     runner = await arrive(phones, FRONT)
     await to_menu(runner)
     listed = await answered(phones, runner)
-    call = phones.presence.call
-
-    async def away(name: str, method: str, *asked: str) -> str:
-        if method == "call_alive":
-            raise ConnectionError("away")
-        return await call(name, method, *asked)
-
-    phones.presence.call = away  # type: ignore[method-assign]
+    away(phones.presence, "call_alive")
     await keep_up(phones, listed, 1_200)
     assert (await runner.step(3, "digits", digits="1"))["cmd"] == "dial"
 

@@ -23,6 +23,7 @@ from tests.unit.brain.sessions import (
     Fields,
     answered,
     arrive,
+    away,
     prepared,
     texts,
     to_menu,
@@ -363,14 +364,7 @@ async def test_two_tenants_run_their_own_flows(phones: LocalBrain) -> None:
 async def test_a_leg_that_cannot_be_placed_is_a_failed_one(phones: LocalBrain) -> None:
     runner = await arrive(phones, FRONT)
     await to_menu(runner)
-    call = phones.presence.call
-
-    async def away(name: str, method: str, *asked: str) -> str:
-        if method == "place_leg":
-            raise ConnectionError("away")
-        return await call(name, method, *asked)
-
-    phones.presence.call = away  # type: ignore[method-assign]
+    away(phones.presence, "place_leg")
     assert texts(await runner.step(3, "digits", digits="1")) == ["Goodbye"]
     await runner.step(4, "hangup")
     await phones.advance(1_000)
