@@ -148,6 +148,16 @@ async def test_who_holds_while_the_audio_is_away_brings_it_back_and_the_other_he
         await eventually(lambda: near.released and other.idle)
 
 
+async def test_in_a_bridge_a_channel_is_not_free_whatever_it_parked_for_on_its_way(scene: Scene) -> None:
+    """Past the switch each parks, and is bridged anew: it waits for what to do only once it has left."""
+    near, far = await scene.pair()
+    sessions = [scene.engine._channels[channel.id].session for channel in (near, far)]
+    await scene.engine.release(near.id, far.id)
+    await eventually(lambda: not any(session.free.is_set() for session in sessions), what="parked, though bridged")
+    await scene.engine.unbridge(near.id, far.id)
+    assert all(session.free.is_set() for session in sessions)
+
+
 async def test_a_holder_who_goes_leaves_no_music_behind(switch: Double, tmp_path: Path) -> None:
     async with with_music(switch, tmp_path) as (scene, music):
         near, far = await scene.pair()
